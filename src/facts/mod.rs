@@ -1,0 +1,87 @@
+//! Plain facts about a target, as they go into JSON and into files. No behaviour.
+
+use serde::{Deserialize, Serialize};
+
+/// The process or core file that was read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessFacts {
+    /// The process id, as this pyheap sees it.
+    pub pid: u32,
+    /// The path of the program, as the process sees it.
+    pub executable: String,
+    /// Resident memory, in bytes.
+    pub rss_bytes: u64,
+    /// When it started, in clock ticks after boot: with the pid, the identity of the process.
+    #[serde(default)]
+    pub start_ticks: u64,
+    /// Which boot of which machine the pid belongs to.
+    #[serde(default)]
+    pub boot_id: String,
+}
+
+/// The interpreter that was found in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InterpreterFacts {
+    /// The full version, such as `3.11.7`.
+    pub version: String,
+    /// `default`, `debug`, `free-threaded`, or both joined by `+`.
+    pub build: String,
+    /// How many interpreters (the main one and sub-interpreters) it has.
+    pub interpreters: u32,
+}
+
+/// How the heap was made to stand still.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pause {
+    /// `stop`, `cow`, `none`, `frozen` (it stood still already) or `core`.
+    pub mode: String,
+    /// For how long the target could not run, all stops together, in seconds.
+    pub seconds: f64,
+    /// How often it was stopped.
+    pub stops: u32,
+}
+
+/// Where the time went, in seconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// Finding the interpreter and its layout.
+    pub attach: f64,
+    /// Copying memory.
+    pub capture: f64,
+    /// Decoding.
+    pub walk: f64,
+    /// From start to end.
+    pub total: f64,
+}
+
+/// A generation of the collector.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct GenerationFacts {
+    /// Its number, 0 being the youngest.
+    pub generation: u32,
+    /// Its counter (`gc.get_count()`).
+    pub count: i64,
+    /// Its threshold (`gc.get_threshold()`).
+    pub threshold: i64,
+    /// How often it was collected (`gc.get_stats()`).
+    pub collections: i64,
+}
+
+/// All that is known about a snapshot besides its objects.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The process.
+    pub process: ProcessFacts,
+    /// The interpreter.
+    pub interpreter: InterpreterFacts,
+    /// The pause.
+    pub pause: Pause,
+    /// Where the time went.
+    pub timings: Timings,
+    /// How much memory was copied, in bytes.
+    pub captured_bytes: u64,
+    /// The generations of the main interpreter's collector.
+    pub generations: Vec<GenerationFacts>,
+    /// When the snapshot was taken, in seconds since 1970 (UTC).
+    pub taken_at: f64,
+}

@@ -1,0 +1,9 @@
+//! pyheap reads the heap of a running CPython from outside: which objects are alive, how big they
+//! are, what grew, and who holds what. It runs no code in the target and changes none of its
+//! memory. See `ARCHITECTURE.md` for the way from a pid to an answer.
+
+pub mod addr;
+pub mod facts;
+pub mod graph;
+pub mod limits;
+pub mod target;
