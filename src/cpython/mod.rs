@@ -1,0 +1,9 @@
+//! What CPython keeps where, how to find it in a process, and how to decode it.
+
+pub mod discovery;
+pub mod layout;
+pub mod object;
+pub mod version;
+
+pub use layout::Layout;
+pub use version::{Build, Version};
