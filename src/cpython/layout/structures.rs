@@ -104,7 +104,7 @@ structures! {
     DequeBlock from "BLOCK" { sizeof, data, rightlink }
     /// `PyCodeObject` (`Include/cpython/code.h`).
     Code from "PyCodeObject" {
-        co_stacksize, co_flags, co_firstlineno, co_filename, co_name, co_consts, co_names, co_extra;
+        co_argcount, co_kwonlyargcount, co_stacksize, co_flags, co_firstlineno, co_filename, co_name, co_consts, co_names, co_extra;
         co_nlocals, co_varnames, co_freevars, co_cellvars, co_cell2arg, co_code, co_opcache_map,
         co_opcache, co_opcache_size, co_nlocalsplus, co_localsplusnames, co_localspluskinds,
         co_qualname, co_linetable, co_lnotab, co_exceptiontable, _co_cached, _co_code,

@@ -1,0 +1,217 @@
+//! Functions, code objects, modules, types and weak references.
+
+use super::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
+use crate::addr::Addr;
+use crate::cpython::layout::{NativeField, FieldRole};
+use crate::target::memory::Memory;
+
+/// The label of an attribute that we name.
+const fn attribute(name: &'static str) -> Label {
+    Label::Attribute(Name::Known(name))
+}
+
+impl<M: Memory> Objects<'_, M> {
+    /// References in the fields of a table.
+    pub(super) fn fields_referents(
+        &self,
+        object: Addr,
+        fields: &[NativeField],
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        for field in fields {
+            let sight = match field.role {
+                FieldRole::Visited => Sight::Visited,
+                FieldRole::Hidden => Sight::Hidden,
+            };
+            let label = match (field.is_dict, field.attribute) {
+                (true, _) => Label::Namespace("__dict__"),
+                (false, Some("__globals__")) => Label::Namespace("__globals__"),
+                (false, Some("__builtins__")) => Label::Namespace("__builtins__"),
+                (false, Some("__kwdefaults__")) => Label::Namespace("__kwdefaults__"),
+                (false, Some("__annotations__")) => Label::Namespace("__annotations__"),
+                (false, Some("keywords")) => Label::Namespace("keywords"),
+                (false, Some(name)) => attribute(name),
+                (false, None) => Label::Field(field.name),
+            };
+            self.field(object + field.offset, sight, label, sink)?;
+        }
+        Ok(())
+    }
+
+    /// What a code object owns. It is not known to the collector.
+    pub(super) fn code_referents(
+        &self,
+        object: Addr,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        let at = &self.layout.at.code;
+        let fields = [
+            (Some(at.co_consts), "co_consts"),
+            (Some(at.co_names), "co_names"),
+            (Some(at.co_filename), "co_filename"),
+            (Some(at.co_name), "co_name"),
+            (at.co_qualname, "co_qualname"),
+            (at.co_linetable, "co_linetable"),
+            (at.co_lnotab, "co_lnotab"),
+            (at.co_exceptiontable, "co_exceptiontable"),
+            (at.co_code, "co_code"),
+            (at._co_code, "_co_code"),
+            (at.co_varnames, "co_varnames"),
+            (at.co_freevars, "co_freevars"),
+            (at.co_cellvars, "co_cellvars"),
+            (at.co_localsplusnames, "co_localsplusnames"),
+            (at.co_localspluskinds, "co_localspluskinds"),
+        ];
+        for (offset, name) in fields {
+            self.optional_field(object, offset, Sight::Hidden, attribute(name), sink)?;
+        }
+        let Some(cached) = at._co_cached else { return Ok(()) };
+        if let Some(cached) = self.reference(object + cached)? {
+            let at = &self.layout.at.code_cache;
+            let fields = [
+                (at._co_code, "co_code"),
+                (at._co_varnames, "co_varnames"),
+                (at._co_cellvars, "co_cellvars"),
+                (at._co_freevars, "co_freevars"),
+            ];
+            for (offset, name) in fields {
+                self.optional_field(cached, offset, Sight::Hidden, attribute(name), sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `meth_traverse` (`Objects/methodobject.c`).
+    pub(super) fn c_function_referents(
+        &self,
+        object: Addr,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        /// `METH_METHOD`: a `PyCMethodObject`, which knows its class.
+        const METH_METHOD: u32 = 0x200;
+        /// Where `ml_flags` is in a `PyMethodDef`.
+        const ML_FLAGS: u64 = 16;
+        let at = &self.layout.at.c_function;
+        self.field(object + at.m_self, Sight::Visited, attribute("__self__"), sink)?;
+        self.field(object + at.m_module, Sight::Visited, attribute("__module__"), sink)?;
+        let Some(mm_class) = self.layout.at.c_method.mm_class else { return Ok(()) };
+        let method = self.memory.addr(object + at.m_ml)?;
+        if self.memory.u32(method + ML_FLAGS)? & METH_METHOD != 0 {
+            self.field(object + mm_class, Sight::Visited, Label::Field("mm_class"), sink)?;
+        }
+        Ok(())
+    }
+
+    /// The cells of a function's closure, by the names of their variables, are those of the tuple;
+    /// a cell has one reference (`cell_traverse`, `Objects/cellobject.c`).
+    pub(super) fn cell_referents(
+        &self,
+        object: Addr,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        /// `ob_ref` of a `PyCellObject`, right behind the header.
+        const OB_REF: u64 = 16;
+        self.field(object + OB_REF, Sight::Visited, attribute("cell_contents"), sink)
+    }
+
+    /// `module_traverse` (`Objects/moduleobject.c`), and what the module's state holds, as far as
+    /// its words are objects: that is C code's business, so it is not said here.
+    pub(super) fn module_referents(
+        &self,
+        object: Addr,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        let at = &self.layout.at.module;
+        self.field(object + at.md_dict, Sight::Visited, Label::Namespace("__dict__"), sink)?;
+        self.field(object + at.md_name, Sight::Hidden, attribute("__name__"), sink)
+    }
+
+    /// `type_traverse` (`Objects/typeobject.c`) for types on the heap. Others are not known to the
+    /// collector, and what they own may be in the interpreter.
+    pub(super) fn type_referents(
+        &self,
+        object: Addr,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        let at = &self.layout.at.ty;
+        let flags = self.memory.u64(object + at.tp_flags)?;
+        let heap = self.is_heap_type(object);
+        let see = if heap { Sight::Visited } else { Sight::Hidden };
+        self.field(object + at.tp_mro, see, attribute("__mro__"), sink)?;
+        self.field(object + at.tp_bases, see, attribute("__bases__"), sink)?;
+        self.field(object + at.tp_base, see, attribute("__base__"), sink)?;
+        self.field(object + at.tp_cache, see, Label::Field("tp_cache"), sink)?;
+        if heap {
+            let heap_type = &self.layout.at.heap_type;
+            self.field(object + at.tp_dict, see, Label::Namespace("__dict__"), sink)?;
+            self.optional_field(
+                object,
+                heap_type.ht_module,
+                see,
+                Label::Field("ht_module"),
+                sink,
+            )?;
+            let hide = Sight::Hidden;
+            self.field(object + heap_type.ht_name, hide, attribute("__name__"), sink)?;
+            self.field(object + heap_type.ht_qualname, hide, attribute("__qualname__"), sink)?;
+            self.field(object + heap_type.ht_slots, hide, attribute("__slots__"), sink)?;
+            self.field(object + at.tp_subclasses, hide, Label::Field("tp_subclasses"), sink)?;
+            return self.cached_keys_referents(object, sink);
+        }
+        if let Some(dict) = self.type_dict(object, flags)? {
+            sink.edge(Sight::Hidden, dict, Label::Namespace("__dict__"));
+        }
+        let subclasses = match self.static_type_state(object, flags)? {
+            Some(state) => self.layout.at.static_type_state.tp_subclasses.map(|at| state + at),
+            None => Some(object + at.tp_subclasses),
+        };
+        // Before 3.12 this is a dictionary; in a static type of 3.12 it would be a small number.
+        if let Some(subclasses) = subclasses
+            && let Some(dict) = self.reference(subclasses)?
+            && dict.0 > 0x1000
+        {
+            sink.edge(Sight::Hidden, dict, Label::Field("tp_subclasses"));
+        }
+        Ok(())
+    }
+
+    /// The names of attributes that the instances of a class share.
+    fn cached_keys_referents(
+        &self,
+        object: Addr,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        let at = object + self.layout.at.heap_type.ht_cached_keys;
+        let Some(keys) = self.reference(at)? else { return Ok(()) };
+        let view = self.dict_keys(keys)?;
+        for nth in 0..view.nentries {
+            if let Some(key) = view.key_at(self.memory, nth)?.non_null() {
+                let nth = u32::try_from(nth).unwrap_or(u32::MAX);
+                sink.in_run(Sight::Hidden, key, Run::Keys, nth);
+            }
+        }
+        Ok(())
+    }
+
+    /// `memory_traverse` (`Objects/memoryobject.c`): the buffer's owner is borrowed.
+    pub(super) fn memory_view_referents(
+        &self,
+        object: Addr,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        let at = &self.layout.at.memory_view;
+        self.field(object + at.mbuf, Sight::Visited, Label::Field("mbuf"), sink)
+    }
+
+    /// `mbuf_traverse` (`Objects/memoryobject.c`).
+    pub(super) fn managed_buffer_referents(
+        &self,
+        object: Addr,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        /// `obj` of a `Py_buffer`, behind `buf`.
+        const BUFFER_OBJ: u64 = 8;
+        let at = object + self.layout.at.managed_buffer.master + BUFFER_OBJ;
+        self.field(at, Sight::Visited, attribute("obj"), sink)
+    }
+}

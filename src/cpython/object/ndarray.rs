@@ -1,0 +1,112 @@
+//! `numpy.ndarray` (`numpy/ndarraytypes.h`, the same in numpy 1 and 2). It has no `tp_traverse`,
+//! so everything that it owns is hidden from the collector.
+
+use super::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
+use crate::addr::Addr;
+use crate::target::memory::Memory;
+
+/// Offsets in `PyArrayObject_fields`.
+const DATA: u64 = 16;
+const ND: u64 = 24;
+const DIMENSIONS: u64 = 32;
+const BASE: u64 = 48;
+const DESCR: u64 = 56;
+const FLAGS: u64 = 64;
+const MEM_HANDLER: u64 = 88;
+/// Offsets in `PyArray_Descr`. `elsize` became a 64-bit number at 40 in numpy 2.
+const DESCR_TYPE_NUM: u64 = 28;
+const DESCR_ELSIZE_1: u64 = 32;
+const DESCR_ELSIZE_2: u64 = 40;
+/// `NPY_OBJECT`.
+const OBJECT_TYPE: i32 = 17;
+/// `NPY_ARRAY_OWNDATA` and `NPY_ARRAY_C_CONTIGUOUS`.
+const OWNDATA: u32 = 4;
+const CONTIGUOUS: u32 = 3;
+/// `NPY_MAXDIMS` is 32 in numpy 1 and 64 in numpy 2.
+const MAX_DIMENSIONS: u32 = 64;
+
+/// The array as far as its size and items are concerned.
+pub(super) struct ArrayView {
+    pub(super) dimensions: u64,
+    pub(super) items: u64,
+    pub(super) item_bytes: u64,
+    pub(super) owns_data: bool,
+    is_object: bool,
+    is_contiguous: bool,
+    data: Addr,
+}
+
+impl<M: Memory> Objects<'_, M> {
+    /// Reads the header of an array.
+    pub(super) fn array_view(&self, object: Addr) -> Result<ArrayView, DecodeError> {
+        let what = "the header of an ndarray";
+        let implausible = |value| DecodeError::Implausible { what, addr: object, value };
+        let nd = self.memory.u32(object + ND)?;
+        if nd > MAX_DIMENSIONS {
+            return Err(implausible(nd.into()));
+        }
+        let mut items = 1_u64;
+        let dimensions = self.memory.addr(object + DIMENSIONS)?;
+        for nth in 0..u64::from(nd) {
+            let length = self.memory.u64(dimensions + nth * 8)?;
+            items = items.checked_mul(length).ok_or_else(|| implausible(length))?;
+        }
+        let descr = self.memory.addr(object + DESCR)?;
+        // numpy 1 has flags and a type number before a 32-bit size; in numpy 2 that word is the
+        // upper half of other fields and the size follows.
+        let old = u64::from(self.memory.u32(descr + DESCR_ELSIZE_1)?);
+        let item_bytes = if self.is_new_descr(descr)? {
+            self.memory.u64(descr + DESCR_ELSIZE_2)?
+        } else {
+            old
+        };
+        if item_bytes > 1 << 40 {
+            return Err(implausible(item_bytes));
+        }
+        items.checked_mul(item_bytes.max(1)).ok_or_else(|| implausible(items))?;
+        let flags = self.memory.u32(object + FLAGS)?;
+        Ok(ArrayView {
+            dimensions: nd.into(),
+            items,
+            item_bytes,
+            owns_data: flags & OWNDATA != 0,
+            is_object: self.memory.i32(descr + DESCR_TYPE_NUM)? == OBJECT_TYPE,
+            is_contiguous: flags & CONTIGUOUS != 0,
+            data: self.memory.addr(object + DATA)?,
+        })
+    }
+
+    /// Whether a dtype has the layout of numpy 2: there a 64-bit flags field stands at 32, whose
+    /// upper half is zero, and the 64-bit size at 40; in numpy 1 the word at 32 is the size and the
+    /// alignment, which is never zero, and at 40 stands a pointer or null.
+    fn is_new_descr(&self, descr: Addr) -> Result<bool, DecodeError> {
+        let alignment_or_flags = self.memory.u32(descr + DESCR_ELSIZE_1 + 4)?;
+        Ok(alignment_or_flags == 0)
+    }
+
+    /// What an array owns.
+    pub(super) fn ndarray_referents(
+        &self,
+        object: Addr,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        let attribute = |name| Label::Attribute(Name::Known(name));
+        let hide = Sight::Hidden;
+        self.field(object + BASE, hide, attribute("base"), sink)?;
+        self.field(object + DESCR, hide, attribute("dtype"), sink)?;
+        let view = self.array_view(object)?;
+        if view.owns_data {
+            self.field(object + MEM_HANDLER, hide, Label::Field("mem_handler"), sink)?;
+        }
+        // A view's items are those of its base, which owns them.
+        if !view.is_object || !view.owns_data {
+            return Ok(());
+        }
+        if view.is_contiguous {
+            self.words(view.data, view.items, "the items of an ndarray", |nth, item| {
+                sink.in_run(hide, item, Run::Items, nth);
+            })?;
+        }
+        Ok(())
+    }
+}
