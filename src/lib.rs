@@ -6,5 +6,6 @@ pub mod addr;
 pub mod cpython;
 pub mod facts;
 pub mod graph;
+pub mod heap;
 pub mod limits;
 pub mod target;

@@ -5,7 +5,7 @@ use super::table::{BadRow, Offsets};
 use crate::cpython::version::{Build, Version};
 
 /// The first bytes of `_PyRuntime` where it describes itself.
-pub const COOKIE: &[u8; 8] = b"xdebugpy";
+const COOKIE: &[u8; 8] = b"xdebugpy";
 
 /// Which of its fields tell which of ours.
 const ROWS: &[(&str, &str, &str)] = &[
@@ -83,6 +83,8 @@ pub struct Disagreement {
 }
 
 impl DebugOffsets {
+    /// The first bytes of a runtime that describes itself.
+    pub const COOKIE: &'static [u8; 8] = COOKIE;
     /// The longest description that is known, in bytes.
     pub const MAX_SIZE: usize = 888;
 

@@ -143,7 +143,7 @@ structures! {
     /// `PyCMethodObject` (`Include/cpython/methodobject.h`).
     CMethod from "PyCMethodObject" { ; mm_class }
     /// `PyWeakReference` (`Include/cpython/weakrefobject.h`).
-    WeakReference from "PyWeakReference" { wr_callback }
+    WeakReference from "PyWeakReference" { wr_object, wr_callback }
     /// `arrayobject` (`Modules/arraymodule.c`).
     Array from "arrayobject" { ob_item, allocated, ob_descr }
     /// `bytesio` (`Modules/_io/bytesio.c`).

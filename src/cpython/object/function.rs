@@ -161,18 +161,52 @@ impl<M: Memory> Objects<'_, M> {
         if let Some(dict) = self.type_dict(object, flags)? {
             sink.edge(Sight::Hidden, dict, Label::Namespace("__dict__"));
         }
-        let subclasses = match self.static_type_state(object, flags)? {
-            Some(state) => self.layout.at.static_type_state.tp_subclasses.map(|at| state + at),
-            None => Some(object + at.tp_subclasses),
-        };
-        // Before 3.12 this is a dictionary; in a static type of 3.12 it would be a small number.
-        if let Some(subclasses) = subclasses
-            && let Some(dict) = self.reference(subclasses)?
-            && dict.0 > 0x1000
-        {
+        if let Some(dict) = self.subclasses_dict(object, flags)? {
             sink.edge(Sight::Hidden, dict, Label::Field("tp_subclasses"));
         }
         Ok(())
+    }
+
+    /// The dictionary of weak references to a type's subclasses.
+    fn subclasses_dict(&self, ty: Addr, flags: u64) -> Result<Option<Addr>, DecodeError> {
+        let at = match (
+            self.static_type_state(ty, flags)?,
+            self.layout.at.static_type_state.tp_subclasses,
+        ) {
+            (Some(state), Some(tp_subclasses)) => state + tp_subclasses,
+            _ => ty + self.layout.at.ty.tp_subclasses,
+        };
+        // In a static type of 3.12 or later whose state was not found this is a small number.
+        Ok(self.reference(at)?.filter(|dict| dict.0 > 0x1000))
+    }
+
+    /// Whether a type is on the heap, and its subclasses.
+    ///
+    /// # Errors
+    /// The type or its dictionary of subclasses cannot be read.
+    pub fn subclasses(&self, ty: Addr) -> Result<(bool, Vec<Addr>), DecodeError> {
+        let flags = self.memory.u64(ty + self.layout.at.ty.tp_flags)?;
+        let mut subclasses = Vec::new();
+        if let Some(dict) = self.subclasses_dict(ty, flags)? {
+            let at = self.layout.at.weak_reference.wr_object;
+            self.dict_entries(dict, |entry| {
+                if let Ok(class) = self.memory.addr(entry.value + at)
+                    && self.is_type(class)
+                {
+                    subclasses.push(class);
+                }
+            })?;
+        }
+        Ok((self.is_heap_type(ty), subclasses))
+    }
+
+    /// Whether there is a type at an address, by the flags of what is there as its type.
+    fn is_type(&self, object: Addr) -> bool {
+        use crate::cpython::layout::features::TYPE_SUBCLASS;
+        let flags = self
+            .type_at(object)
+            .and_then(|ty| Ok(self.memory.u64(ty + self.layout.at.ty.tp_flags)?));
+        !object.is_null() && flags.is_ok_and(|flags| flags & TYPE_SUBCLASS != 0)
     }
 
     /// The names of attributes that the instances of a class share.

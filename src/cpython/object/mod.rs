@@ -18,6 +18,7 @@ mod sequence;
 mod size;
 mod text;
 mod type_object;
+mod value;
 
 use crate::addr::Addr;
 use crate::limits::Limits;
@@ -139,6 +140,25 @@ impl<M: Memory> Objects<'_, M> {
             },
         };
         Ok(count)
+    }
+
+    /// Whether the first word of what may be an object can be a reference count, and not the link
+    /// that stands there in a block on a free list.
+    #[must_use]
+    pub fn has_sane_ref_count(&self, object: Addr) -> bool {
+        /// No object is referred to more often without being immortal.
+        const MOST_REFERENCES: u64 = 1 << 28;
+        /// The highest bit of `ob_flags` that has a meaning, as a power of two.
+        const FLAGS: u64 = 1 << 10;
+        let Ok(word) = self.memory.u64(object) else { return false };
+        let (low, high) = (word & 0xFFFF_FFFF, word >> 32);
+        let is_immortal = low >= 1 << 31;
+        let high_is_sane = match self.layout.has.ref_count {
+            RefCount::Word => return (1..=MOST_REFERENCES).contains(&word),
+            RefCount::Low32 => high == 0,
+            RefCount::Low32AndFlags => high & 0xFFFF == 0 && high >> 16 < FLAGS,
+        };
+        high_is_sane && (is_immortal || (1..=MOST_REFERENCES).contains(&low))
     }
 
     /// A reference in a field, unless it is null.

@@ -1,0 +1,196 @@
+//! Where is the interpreter? Each strategy that was tried is kept, so that a failure can say what
+//! was looked for; and nothing is believed before it was checked in the target.
+
+mod check;
+mod images;
+mod version;
+
+use std::fmt;
+
+use crate::addr::Addr;
+use crate::limits::Limits;
+use crate::target::maps::MemoryMap;
+use crate::target::memory::Memory;
+use crate::target::process::Process;
+
+use super::layout::{BadRow, DebugOffsets, Disagreement, Layout, LayoutError};
+use super::object::Known;
+use super::version::{Build, Version};
+use images::Candidate;
+
+/// An interpreter that was found and checked.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its full version.
+    pub version: Version,
+    /// How it was built.
+    pub build: Build,
+    /// Where it keeps what.
+    pub layout: Layout,
+    /// `_PyRuntime`.
+    pub runtime: Addr,
+    /// Single objects and functions that decoding needs.
+    pub known: Known,
+    /// The binary that holds it, as the target sees it.
+    pub binary: String,
+    /// Fields for which the tables and the target itself named different offsets.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Where it was looked for.
+    pub place: String,
+    /// What came of it.
+    pub outcome: String,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.outcome)
+    }
+}
+
+/// Why no interpreter can be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DiscoveryError {
+    /// There is none.
+    #[error("no Python interpreter was found in the process{}", list(.0))]
+    NotFound(Vec<Attempt>),
+    /// There is one, but of a kind that is not supported.
+    #[error("{0}")]
+    Unsupported(LayoutError),
+    /// There is one, but what it holds does not fit the tables.
+    #[error("{binary} holds CPython {version} ({build}), but it does not look as that should{}", list(.attempts))]
+    Unrecognised {
+        /// The binary that holds it.
+        binary: String,
+        /// The version that it says it is.
+        version: Version,
+        /// How it seems to be built.
+        build: Build,
+        /// What was checked.
+        attempts: Vec<Attempt>,
+    },
+    /// The tables are damaged.
+    #[error(transparent)]
+    Tables(#[from] BadRow),
+}
+
+/// The attempts as lines of a message.
+fn list(attempts: &[Attempt]) -> String {
+    attempts.iter().map(|attempt| format!("\n  {attempt}")).collect()
+}
+
+/// Finds the interpreter of a process.
+///
+/// # Errors
+/// There is none, or it is not supported. The error says what was tried.
+pub fn find(
+    process: &Process,
+    map: &MemoryMap,
+    memory: &impl Memory,
+    limits: Limits,
+) -> Result<Found, DiscoveryError> {
+    let mut attempts = Vec::new();
+    let mut failure = None;
+    for candidate in images::candidates(process, map, memory, &mut attempts) {
+        match examine(&candidate, memory, limits, &mut attempts) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
+            // Another image may still hold one that works; the first reason is the best.
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    Err(failure.unwrap_or(DiscoveryError::NotFound(attempts)))
+}
+
+/// Checks one candidate: which version it is, and whether it looks like that.
+fn examine(
+    candidate: &Candidate,
+    memory: &impl Memory,
+    limits: Limits,
+    attempts: &mut Vec<Attempt>,
+) -> Result<Option<Found>, DiscoveryError> {
+    let mut note = |outcome: String| {
+        attempts.push(Attempt { place: candidate.binary.clone(), outcome });
+    };
+    let versions = version::read(candidate, memory)?;
+    if versions.is_empty() {
+        note("_PyRuntime is there, but its version could not be read".to_owned());
+        return Ok(None);
+    }
+    let mut refused = None;
+    let mut checked = Vec::new();
+    let mut last = None;
+    for guess in versions {
+        for debug in [false, true] {
+            let build = Build { debug, ..guess.build };
+            last = Some((guess.version, build));
+            let says = DebugOffsets::decode(&guess.head, build)?;
+            let resolved = match &says {
+                Some(says) => Layout::resolve_with(guess.version, build, says),
+                None => Layout::resolve(guess.version, build).map(|layout| (layout, Vec::new())),
+            };
+            let (layout, disagreements) = match resolved {
+                Ok(resolved) => resolved,
+                Err(error) => {
+                    refused = refused.or(Some(error));
+                    continue;
+                }
+            };
+            let runtime = candidate.runtime;
+            match check::verify(memory, &layout, runtime, candidate, build, limits) {
+                Ok(verified) if guess.is_exact || verified.version == Some(guess.version) => {
+                    return Ok(Some(Found {
+                        version: guess.version,
+                        build,
+                        layout,
+                        runtime,
+                        known: verified.known,
+                        binary: candidate.binary.clone(),
+                        disagreements,
+                    }));
+                }
+                Ok(verified) => {
+                    // A guess by minor release: now the full version is known.
+                    let Some(version) = verified.version else { continue };
+                    if (version.major, version.minor)
+                        != (guess.version.major, guess.version.minor)
+                    {
+                        continue;
+                    }
+                    let layout = match Layout::resolve(version, build) {
+                        Ok(layout) => layout,
+                        Err(error) => return Err(DiscoveryError::Unsupported(error)),
+                    };
+                    return Ok(Some(Found {
+                        version,
+                        build,
+                        layout,
+                        runtime,
+                        known: verified.known,
+                        binary: candidate.binary.clone(),
+                        disagreements,
+                    }));
+                }
+                Err(reason) => checked.push(Attempt {
+                    place: format!("as {} ({build})", guess.version),
+                    outcome: reason,
+                }),
+            }
+        }
+    }
+    if let Some(error) = refused {
+        return Err(DiscoveryError::Unsupported(error));
+    }
+    let Some((version, build)) = last else { return Ok(None) };
+    if checked.iter().all(|attempt| attempt.outcome == check::NOT_STARTED) {
+        note(check::NOT_STARTED.to_owned());
+        return Ok(None);
+    }
+    let binary = candidate.binary.clone();
+    let build = Build { debug: false, ..build };
+    Err(DiscoveryError::Unrecognised { binary, version, build, attempts: checked })
+}

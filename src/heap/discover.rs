@@ -1,0 +1,233 @@
+//! Which objects there are: everything that is reachable from the collector's lists and the roots.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use super::address_set::AddressSet;
+use super::types::{TypeCache, Types};
+use crate::addr::Addr;
+use crate::cpython::layout::features::HAVE_GC;
+use crate::cpython::object::{Count, EdgeSink, Label, Objects, Run, Sight, TypeInfo};
+use crate::graph::Anomalies;
+use crate::target::memory::Memory;
+
+/// What is reached, and what is known about it besides.
+pub(super) struct Discovered {
+    /// All objects.
+    pub(super) objects: AddressSet,
+    /// The dictionaries of modules, classes and instances.
+    pub(super) namespaces: AddressSet,
+    /// What made no sense.
+    pub(super) anomalies: Anomalies,
+}
+
+/// Objects that one worker handles before it gives back what is left, so that others can share it.
+const BUDGET: usize = 1 << 14;
+/// As many objects as are worth being shared.
+const WORTH_SHARING: usize = 1 << 10;
+
+/// Follows references until nothing new is found.
+pub(super) struct Discovery<'a, 'o, M> {
+    pub(super) objects: &'a Objects<'o, M>,
+    pub(super) types: &'a Types,
+    pub(super) found: AddressSet,
+    pub(super) namespaces: AddressSet,
+    /// Edges that lead to no object, to be counted once and not noted one by one.
+    dangling: AtomicU64,
+    pub(super) anomalies: Anomalies,
+}
+
+/// What one worker brings back.
+#[derive(Default)]
+struct Share {
+    left: Vec<Addr>,
+    scanned: Vec<Addr>,
+    anomalies: Anomalies,
+}
+
+impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
+    pub(super) fn new(
+        objects: &'a Objects<'o, M>,
+        types: &'a Types,
+        found: AddressSet,
+        namespaces: AddressSet,
+    ) -> Self {
+        let dangling = AtomicU64::new(0);
+        Self { objects, types, found, namespaces, dangling, anomalies: Anomalies::default() }
+    }
+
+    /// Finds everything that `seeds` lead to. Objects of unknown C types are searched last, since
+    /// what is found in them has to be weighed.
+    pub(super) fn run(mut self, seeds: Vec<Addr>) -> Discovered {
+        let mut left: Vec<Addr> =
+            seeds.into_iter().filter(|&seed| self.found.insert(seed) == Some(true)).collect();
+        let mut scanned = Vec::new();
+        while !left.is_empty() {
+            self.close(left, &mut scanned);
+            left = self.scan(std::mem::take(&mut scanned));
+        }
+        let dangling = self.dangling.load(Ordering::Relaxed);
+        if dangling > 0 {
+            self.anomalies.add("a reference leads out of the target's memory", dangling, &[]);
+        }
+        Discovered {
+            objects: self.found,
+            namespaces: self.namespaces,
+            anomalies: self.anomalies,
+        }
+    }
+
+    /// The closure over exact references.
+    fn close(&mut self, mut left: Vec<Addr>, scanned: &mut Vec<Addr>) {
+        while !left.is_empty() {
+            let shares: Vec<Share> = if left.len() < WORTH_SHARING {
+                vec![self.work(left)]
+            } else {
+                let size = left.len().div_ceil(rayon::current_num_threads() * 8).max(256);
+                left.par_chunks(size).map(|chunk| self.work(chunk.to_vec())).collect()
+            };
+            left = Vec::new();
+            for mut share in shares {
+                left.append(&mut share.left);
+                scanned.append(&mut share.scanned);
+                self.anomalies.merge(&share.anomalies);
+            }
+        }
+    }
+
+    /// One worker's part: depth first, so that long chains cost nothing, and for no longer than the
+    /// budget.
+    fn work(&self, seeds: Vec<Addr>) -> Share {
+        let budget = seeds.len() + BUDGET;
+        let mut types = TypeCache::new(self.types);
+        let mut share = Share { left: seeds, ..Share::default() };
+        for _ in 0..budget {
+            let Some(object) = share.left.pop() else { break };
+            let ty = match types.of(self.objects, object) {
+                Ok(ty) => Arc::clone(ty),
+                Err(error) => {
+                    self.found.remove(object);
+                    share.anomalies.note(error.kind(), object);
+                    continue;
+                }
+            };
+            if self.objects.ref_count(object) == Ok(Count::Of(0)) {
+                self.found.remove(object);
+                share.anomalies.note("an object that is referred to has been freed", object);
+                continue;
+            }
+            let mut sink = Found { discovery: self, left: &mut share.left };
+            if let Err(error) = self.objects.referents(object, &ty, false, &mut sink) {
+                share.anomalies.note(error.kind(), object);
+            }
+            if ty.is_scanned() {
+                share.scanned.push(object);
+            }
+            // The type itself, whoever counts it.
+            sink_type(self, ty.addr, &mut share.left);
+        }
+        share
+    }
+
+    /// Searches objects of unknown types for references to objects that nothing else leads to.
+    fn scan(&mut self, scanned: Vec<Addr>) -> Vec<Addr> {
+        let found: Vec<Vec<Addr>> = scanned
+            .par_chunks(1024)
+            .map(|chunk| {
+                let mut types = TypeCache::new(self.types);
+                let mut new = Vec::new();
+                for &object in chunk {
+                    let Ok(ty) = types.of(self.objects, object) else { continue };
+                    let ty = Arc::clone(ty);
+                    // An instance that cannot be read whole has been noted already.
+                    let _ = self.objects.scan(object, &ty, |_, word| {
+                        if !self.found.contains(word)
+                            && self.looks_alive(word, &mut types)
+                            && self.found.insert(word) == Some(true)
+                        {
+                            new.push(word);
+                        }
+                    });
+                }
+                new
+            })
+            .collect();
+        found.into_iter().flatten().collect()
+    }
+
+    /// Whether a word that was found by scanning points to a live object: it has a type, a sane
+    /// reference count, and links that can be the collector's. A block on a free list has none of
+    /// the latter two.
+    fn looks_alive(&self, word: Addr, types: &mut TypeCache<'_>) -> bool {
+        if !word.is_aligned(8) || word.0 < 0x1_0000 || !self.objects.has_sane_ref_count(word) {
+            return false;
+        }
+        let Ok(ty) = types.of(self.objects, word) else { return false };
+        let ty = Arc::clone(ty);
+        if ty.has(HAVE_GC) && self.objects.is_gc(word, &ty) && !self.has_gc_links(word) {
+            return false;
+        }
+        let mut nothing = Nothing;
+        self.objects.referents(word, &ty, false, &mut nothing).is_ok()
+            && self.objects.size(word, &ty).is_ok()
+    }
+
+    /// Whether the collector's header before an object is either empty or part of a list.
+    fn has_gc_links(&self, object: Addr) -> bool {
+        let head = object - self.objects.layout.gc_head_size;
+        let memory = self.objects.memory;
+        let Ok(next) = memory.addr(head) else { return false };
+        if next.is_null() {
+            return true;
+        }
+        memory.addr(next.without_tag(3) + 8).is_ok_and(|back| back.without_tag(3) == head)
+    }
+}
+
+/// Adds a type to what is found.
+fn sink_type<M: Memory>(discovery: &Discovery<'_, '_, M>, ty: Addr, left: &mut Vec<Addr>) {
+    if discovery.found.insert(ty) == Some(true) {
+        left.push(ty);
+    }
+}
+
+/// Puts new targets on a worker's stack.
+struct Found<'d, 'a, 'o, 's, M> {
+    discovery: &'d Discovery<'a, 'o, M>,
+    left: &'s mut Vec<Addr>,
+}
+
+impl<M: Memory> Found<'_, '_, '_, '_, M> {
+    fn target(&mut self, target: Addr) {
+        match self.discovery.found.insert(target) {
+            Some(true) => self.left.push(target),
+            Some(false) => {}
+            None => {
+                self.discovery.dangling.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl<M: Memory> EdgeSink for Found<'_, '_, '_, '_, M> {
+    fn edge(&mut self, _: Sight, target: Addr, label: Label) {
+        if matches!(label, Label::Namespace(_) | Label::Keywords(_)) {
+            self.discovery.namespaces.insert(target);
+        }
+        self.target(target);
+    }
+
+    fn in_run(&mut self, _: Sight, target: Addr, _: Run, _: u32) {
+        self.target(target);
+    }
+}
+
+/// Takes edges and forgets them: to see whether an object can be decoded.
+struct Nothing;
+
+impl EdgeSink for Nothing {
+    fn edge(&mut self, _: Sight, _: Addr, _: Label) {}
+    fn in_run(&mut self, _: Sight, _: Addr, _: Run, _: u32) {}
+}

@@ -1,0 +1,139 @@
+//! From an interpreter to a graph: the only bridge between Python's layouts and the analyses.
+//!
+//! Two passes over memory that stands still. The first finds which objects there are, from the
+//! collector's lists and the roots; their number is the rank of their address. The second decodes
+//! each into a row. Errors in the target become anomalies; nothing in it ends a walk.
+
+mod address_set;
+mod build;
+mod discover;
+mod gc_lists;
+mod roots;
+mod shapes;
+mod types;
+
+use crate::addr::{Addr, AddrRange};
+use crate::cpython::discovery::Found;
+use crate::cpython::object::Objects;
+use crate::facts::GenerationFacts;
+use crate::graph::{Anomalies, HeapGraph};
+use crate::limits::Limits;
+use crate::target::maps::MemoryMap;
+use crate::target::memory::Memory;
+
+use address_set::AddressSet;
+use build::Build;
+use discover::Discovery;
+use gc_lists::{Collector, Tracked};
+use roots::RootFinder;
+use types::Types;
+
+/// What a walk gives besides the graph.
+#[derive(Debug, Clone)]
+pub struct Walked {
+    /// The objects.
+    pub graph: HeapGraph,
+    /// How many interpreters the process has.
+    pub interpreters: u32,
+    /// The generations of the main interpreter's collector.
+    pub generations: Vec<GenerationFacts>,
+}
+
+/// What is wanted of a walk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WalkOptions {
+    /// Bounds on what the target may claim.
+    pub limits: Limits,
+    /// Whether the contents of texts and numbers are kept.
+    pub values: bool,
+}
+
+/// The interpreters of a process, the newest first, as its list has them.
+pub fn interpreters(memory: &impl Memory, found: &Found, limits: Limits) -> Vec<Addr> {
+    let at = &found.layout.at;
+    let mut interpreters = Vec::new();
+    let mut next = memory.addr(found.runtime + at.runtime.interpreters_head).unwrap_or_default();
+    while !next.is_null() && interpreters.len() < limits.threads && !interpreters.contains(&next) {
+        interpreters.push(next);
+        next = memory.addr(next + at.interpreter.next).unwrap_or_default();
+    }
+    interpreters
+}
+
+/// Whether the collector of any interpreter was at work: its lists are then being rearranged, and
+/// another look a moment later sees more.
+pub fn is_collecting(memory: &impl Memory, found: &Found, limits: Limits) -> bool {
+    let objects = Objects { memory, layout: &found.layout, limits, known: found.known };
+    interpreters(memory, found, limits)
+        .into_iter()
+        .filter_map(|interpreter| Collector::of(&objects, found.runtime, interpreter))
+        .any(|collector| collector.is_collecting(&objects))
+}
+
+/// Walks the heap of a process whose memory stands still.
+pub fn walk(
+    memory: &impl Memory,
+    map: &MemoryMap,
+    found: &Found,
+    options: WalkOptions,
+) -> Walked {
+    let limits = options.limits;
+    let interpreters = interpreters(memory, found, limits);
+    let readable = || map.iter().filter(|mapping| mapping.read).map(|mapping| mapping.range);
+    let set = || AddressSet::covering(ranges(readable()));
+    let mut tracked =
+        Tracked { generations: [set(), set(), set(), set()], objects: Vec::new() };
+    let mut anomalies = Anomalies::default();
+    let mut roots = Vec::new();
+    let mut generations = Vec::new();
+    let mut known = found.known;
+    for &interpreter in interpreters.iter().rev() {
+        known.interpreter = interpreter;
+        let objects = Objects { memory, layout: &found.layout, limits, known };
+        let collector = Collector::of(&objects, found.runtime, interpreter);
+        // Up to 3.8 all interpreters share one collector: its lists are walked once.
+        let is_first = roots.is_empty();
+        if let Some(collector) = collector
+            && (is_first || !found.layout.has.gc_in_runtime)
+        {
+            collector.walk(&objects, &mut tracked, &mut anomalies);
+            if is_first {
+                generations = collector.facts(&objects);
+            }
+        }
+        let mut finder = RootFinder::new(&objects);
+        finder.interpreter(interpreter, collector);
+        finder.static_types();
+        roots.append(&mut finder.roots);
+        anomalies.merge(&finder.anomalies);
+    }
+    let objects = Objects { memory, layout: &found.layout, limits, known: found.known };
+    let types = Types::default();
+    let namespaces = set();
+    for root in roots.iter().filter(|root| root.namespace) {
+        namespaces.insert(root.target);
+    }
+    let mut seeds: Vec<Addr> = roots.iter().map(|root| root.target).collect();
+    seeds.append(&mut tracked.objects);
+    let discovered = Discovery::new(&objects, &types, set(), namespaces).run(seeds);
+    let build = Build {
+        objects: &objects,
+        types: &types,
+        discovered: &discovered,
+        tracked: &tracked,
+        values: options.values,
+    };
+    let mut graph = build.run(&roots);
+    graph.anomalies.merge(&discovered.anomalies);
+    graph.anomalies.merge(&anomalies);
+    Walked {
+        graph,
+        interpreters: u32::try_from(interpreters.len()).unwrap_or(u32::MAX),
+        generations,
+    }
+}
+
+/// Ranges of user space.
+fn ranges(ranges: impl Iterator<Item = AddrRange>) -> impl Iterator<Item = AddrRange> {
+    ranges.filter(|range| range.end.0 <= 1 << 47)
+}

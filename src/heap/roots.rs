@@ -1,0 +1,288 @@
+//! What keeps objects alive from outside the heap: modules, threads and their frames, the states of
+//! interpreters, and static types.
+
+use rustc_hash::FxHashSet;
+
+use super::gc_lists::Collector;
+use crate::addr::Addr;
+use crate::cpython::object::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
+use crate::graph::{Anomalies, RootKind};
+use crate::target::memory::Memory;
+
+/// A reference from outside the heap, before objects have numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RawRoot {
+    pub(super) kind: RootKind,
+    pub(super) name: String,
+    pub(super) target: Addr,
+    /// Whether the target is a dictionary whose keys are names from code.
+    pub(super) namespace: bool,
+}
+
+/// Finds the roots of all interpreters.
+pub(super) struct RootFinder<'a, 'o, M> {
+    objects: &'a Objects<'o, M>,
+    pub(super) roots: Vec<RawRoot>,
+    pub(super) anomalies: Anomalies,
+}
+
+impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
+    pub(super) fn new(objects: &'a Objects<'o, M>) -> Self {
+        Self { objects, roots: Vec::new(), anomalies: Anomalies::default() }
+    }
+
+    fn add(&mut self, kind: RootKind, name: &str, target: Addr, namespace: bool) {
+        if !target.is_null() {
+            self.roots.push(RawRoot { kind, name: name.to_owned(), target, namespace });
+        }
+    }
+
+    fn add_field(&mut self, kind: RootKind, name: &str, base: Addr, offset: Option<u64>) {
+        if let Some(offset) = offset
+            && let Ok(target) = self.objects.memory.addr(base + offset)
+        {
+            self.add(kind, name, target, false);
+        }
+    }
+
+    fn note(&mut self, error: DecodeError, at: Addr) {
+        self.anomalies.note(error.kind(), at);
+    }
+
+    /// Everything that one interpreter holds.
+    pub(super) fn interpreter(&mut self, interpreter: Addr, collector: Option<Collector>) {
+        let at = self.objects.layout.at.interpreter;
+        let namespaces = [
+            ("sys.__dict__", Some(at.sysdict)),
+            ("builtins.__dict__", Some(at.builtins)),
+            ("sys.__dict__ (copy)", at.sysdict_copy),
+            ("builtins.__dict__ (copy)", at.builtins_copy),
+        ];
+        for (name, offset) in namespaces {
+            if let Some(offset) = offset
+                && let Ok(target) = self.objects.memory.addr(interpreter + offset)
+            {
+                self.add(RootKind::Interpreter, name, target, true);
+            }
+        }
+        let fields = [
+            ("modules_by_index", at.imports_modules_by_index.or(at.modules_by_index)),
+            ("importlib", at.imports_importlib.or(at.importlib)),
+            ("import_func", at.imports_import_func.or(at.import_func)),
+            ("codec_search_path", at.codecs_search_path.or(at.codec_search_path)),
+            ("codec_search_cache", at.codecs_search_cache.or(at.codec_search_cache)),
+            ("codec_error_registry", at.codecs_error_registry.or(at.codec_error_registry)),
+            ("dict", at.dict),
+            ("before_forkers", at.before_forkers),
+            ("after_forkers_parent", at.after_forkers_parent),
+            ("after_forkers_child", at.after_forkers_child),
+            ("pyexitmodule", at.pyexitmodule),
+            ("audit_hooks", at.audit_hooks),
+            ("exc_state", at.exc_state),
+            ("callable_cache.isinstance", at.isinstance),
+            ("callable_cache.len", at.len),
+            ("callable_cache.list_append", at.list_append),
+            ("callable_cache.object__getattribute__", at.object_getattribute),
+            ("objreduce", at.objreduce),
+            ("interned strings", at.interned_strings),
+        ];
+        for (name, offset) in fields {
+            self.add_field(RootKind::Interpreter, name, interpreter, offset);
+        }
+        let modules = at.imports_modules.or(at.modules);
+        if let Some(modules) = modules
+            && let Ok(modules) = self.objects.memory.addr(interpreter + modules)
+        {
+            self.modules(modules);
+        }
+        if let Some(collector) = collector {
+            for (name, target) in collector.roots(self.objects) {
+                self.add(RootKind::Interpreter, name, target, false);
+            }
+        }
+        self.threads(interpreter);
+    }
+
+    /// `sys.modules`: each module under its name.
+    fn modules(&mut self, modules: Addr) {
+        self.add(RootKind::Interpreter, "sys.modules", modules, true);
+        let mut entries = Vec::new();
+        if let Err(error) = self.objects.dict_entries(modules, |entry| entries.push(entry)) {
+            self.note(error, modules);
+        }
+        for entry in entries {
+            if let Ok(name) = self.objects.text(entry.key) {
+                self.add(RootKind::Module, &name, entry.value, false);
+            }
+        }
+    }
+
+    /// The threads of an interpreter.
+    fn threads(&mut self, interpreter: Addr) {
+        let at = &self.objects.layout.at;
+        let Some(head) = at.interpreter.threads_head.or(at.interpreter.tstate_head) else { return };
+        let next = at.thread.next;
+        let Ok(mut thread) = self.objects.memory.addr(interpreter + head) else { return };
+        let mut seen = FxHashSet::default();
+        while !thread.is_null() {
+            if seen.len() >= self.objects.limits.threads || !seen.insert(thread) {
+                self.anomalies.note("the list of threads does not end", thread);
+                return;
+            }
+            self.thread(thread);
+            match self.objects.memory.addr(thread + next) {
+                Ok(next) => thread = next,
+                Err(error) => return self.note(error.into(), thread),
+            }
+        }
+    }
+
+    /// What one thread's state holds, and its frames.
+    fn thread(&mut self, thread: Addr) {
+        let at = &self.objects.layout.at;
+        let fields = [
+            ("dict", Some(at.thread.dict)),
+            ("async_exc", Some(at.thread.async_exc)),
+            ("context", Some(at.thread.context)),
+            ("c_profileobj", Some(at.thread.c_profileobj)),
+            ("c_traceobj", Some(at.thread.c_traceobj)),
+            ("async_gen_firstiter", Some(at.thread.async_gen_firstiter)),
+            ("async_gen_finalizer", Some(at.thread.async_gen_finalizer)),
+            ("curexc_type", at.thread.curexc_type),
+            ("curexc_value", at.thread.curexc_value),
+            ("curexc_traceback", at.thread.curexc_traceback),
+            ("current_exception", at.thread.current_exception),
+            ("threading_local_key", at.thread.threading_local_key),
+            ("threading_local_sentinel", at.thread.threading_local_sentinel),
+            ("asyncio_running_loop", at.thread_impl.asyncio_running_loop),
+            ("asyncio_running_task", at.thread_impl.asyncio_running_task),
+        ];
+        for (name, offset) in fields {
+            self.add_field(RootKind::Thread, name, thread, offset);
+        }
+        let exceptions = at.exception_state;
+        // The stack of handled exceptions ends in the thread's own state; generators that are
+        // running put theirs in between, and visit them themselves.
+        let own = thread + at.thread.exc_state;
+        self.add_field(RootKind::Thread, "exc_value", own, Some(exceptions.exc_value));
+        self.add_field(RootKind::Thread, "exc_type", own, exceptions.exc_type);
+        self.add_field(RootKind::Thread, "exc_traceback", own, exceptions.exc_traceback);
+        if let Err(error) = self.frames(thread) {
+            self.note(error, thread);
+        }
+    }
+
+    /// The innermost frame of a thread.
+    fn current_frame(&self, thread: Addr) -> Result<Addr, DecodeError> {
+        let at = &self.objects.layout.at;
+        let memory = self.objects.memory;
+        Ok(match (at.thread.current_frame, at.thread.cframe, at.c_frame.current_frame) {
+            (Some(current), _, _) => memory.addr(thread + current)?,
+            (None, Some(cframe), Some(current)) => {
+                match memory.addr(thread + cframe)?.non_null() {
+                    Some(cframe) => memory.addr(cframe + current)?,
+                    None => Addr::NULL,
+                }
+            }
+            _ => memory.addr(thread + at.thread.frame.unwrap_or(0))?,
+        })
+    }
+
+    /// The frames of a thread: their locals are roots.
+    fn frames(&mut self, thread: Addr) -> Result<(), DecodeError> {
+        /// `FRAME_OWNED_BY_GENERATOR`.
+        const OWNED_BY_GENERATOR: u8 = 1;
+        let at = &self.objects.layout.at;
+        let (owner_at, iframe) = (at.interpreter_frame.owner, at.generator.gi_iframe);
+        let mut frame = self.current_frame(thread)?;
+        let mut count = 0;
+        while !frame.is_null() {
+            if count >= self.objects.limits.frames {
+                self.anomalies.note("a thread's frames do not end", thread);
+                return Ok(());
+            }
+            count += 1;
+            let view = self.objects.frame(frame)?;
+            if !view.code.is_null() {
+                let (function, file, line) = self.objects.code_place(view.code)?;
+                let place = format!("{function} ({file}:{line})");
+                let owner = match owner_at {
+                    Some(owner) => self.objects.memory.u8(frame + owner)?,
+                    None => 0,
+                };
+                if view.is_object {
+                    self.add(RootKind::Frame, &place, frame, false);
+                } else if let (OWNED_BY_GENERATOR, Some(iframe)) = (owner, iframe) {
+                    // The generator is an object, and visits its frame itself.
+                    self.add(RootKind::Frame, &place, frame - iframe, false);
+                } else {
+                    let mut sink = FrameRoots { objects: self.objects, place, found: Vec::new() };
+                    let read = self.objects.interpreter_frame_referents(frame, &mut sink);
+                    self.roots.append(&mut sink.found);
+                    if let Err(error) = read {
+                        self.note(error, frame);
+                    }
+                }
+            }
+            frame = view.previous;
+        }
+        Ok(())
+    }
+
+    /// The types that are not on the heap, found from `object` down through the subclasses that each
+    /// type knows: the references there are weak, so no edge leads to them.
+    pub(super) fn static_types(&mut self) {
+        let at = &self.objects.layout.at;
+        let object_type = self.objects.known.type_type + at.ty.tp_base;
+        let Ok(object_type) = self.objects.memory.addr(object_type) else { return };
+        let mut seen = FxHashSet::default();
+        let mut left = vec![self.objects.known.type_type, object_type];
+        while let Some(ty) = left.pop() {
+            if !seen.insert(ty) {
+                continue;
+            }
+            match self.objects.subclasses(ty) {
+                Ok((is_heap, subclasses)) => {
+                    if !is_heap {
+                        let name = self.objects.memory.addr(ty + at.ty.tp_name);
+                        let name = name.map_err(DecodeError::from);
+                        let name = name.and_then(|name| self.objects.c_text(name));
+                        self.add(RootKind::StaticType, &name.unwrap_or_default(), ty, false);
+                    }
+                    left.extend(subclasses);
+                }
+                Err(error) => self.note(error, ty),
+            }
+        }
+    }
+}
+
+/// Turns what a frame holds into roots.
+struct FrameRoots<'a, 'o, M> {
+    objects: &'a Objects<'o, M>,
+    place: String,
+    found: Vec<RawRoot>,
+}
+
+impl<M: Memory> EdgeSink for FrameRoots<'_, '_, M> {
+    fn edge(&mut self, _: Sight, target: Addr, label: Label) {
+        let text = |name: Name| match name {
+            Name::Str(at) => self.objects.text(at).unwrap_or_default(),
+            Name::CStr(at) => self.objects.c_text(at).unwrap_or_default(),
+            Name::Known(name) => name.to_owned(),
+        };
+        let (what, namespace) = match label {
+            Label::Local(name) | Label::Attribute(name) => (text(name), false),
+            Label::Keywords(name) => (text(name), true),
+            Label::Namespace(name) => (name.to_owned(), true),
+            Label::Field(name) => (name.to_owned(), false),
+            _ => ("stack".to_owned(), false),
+        };
+        let name = format!("{} {what}", self.place);
+        self.found.push(RawRoot { kind: RootKind::Frame, name, target, namespace });
+    }
+
+    fn in_run(&mut self, sight: Sight, target: Addr, _: Run, nth: u32) {
+        self.edge(sight, target, Label::Stack(nth));
+    }
+}
