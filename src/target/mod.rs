@@ -1,5 +1,38 @@
 //! The bytes of a process, and what the kernel says about it. Knows nothing of Python.
 
+pub mod cache;
+pub mod capture;
+pub mod elf;
+pub mod live;
+pub mod maps;
 pub mod memory;
+pub mod pause;
+pub mod permission;
+pub mod process;
+mod stat;
+mod sys;
 
+pub use cache::PageCache;
+pub use capture::{CaptureError, CaptureLimits, CapturedMemory};
+pub use elf::{Image, ImageError};
+pub use live::LiveMemory;
+pub use maps::{Mapping, MemoryMap};
 pub use memory::{Memory, ReadError, ReadErrorKind};
+pub use pause::{PauseError, Paused};
+pub use permission::Finding;
+pub use process::{AttachError, Process};
+
+/// What a failure of this layer means to the person who gave the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// There is nothing there that could be a Python process.
+    NotPython,
+    /// The kernel, or another tracer, does not let us.
+    Permission,
+    /// The target ended, or became another program.
+    Gone,
+    /// Going on would harm the target or the machine, or take longer than allowed.
+    Refused,
+    /// Anything else.
+    Other,
+}

@@ -1,0 +1,101 @@
+//! How much memory may be used without harm to the machine, our container or the target's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The bytes left on this machine and in the control groups of both processes; nothing if the
+/// kernel does not say.
+pub(super) fn bytes(target: u32) -> Option<u64> {
+    let machine = available(&fs::read_to_string("/proc/meminfo").ok()?);
+    let groups = ["self".to_owned(), target.to_string()].into_iter().filter_map(|process| {
+        let text = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
+        group_headroom(Path::new("/sys/fs/cgroup"), &text)
+    });
+    machine.into_iter().chain(groups).min()
+}
+
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The least room of the groups that `/proc/PID/cgroup` names and of all above them.
+fn group_headroom(root: &Path, text: &str) -> Option<u64> {
+    let mut least = None;
+    for line in text.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let (base, files) = if controllers.is_empty() {
+            (root.to_owned(), ("memory.max", "memory.current", "inactive_file"))
+        } else if controllers.split(',').any(|controller| controller == "memory") {
+            let files = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
+            (root.join("memory"), files)
+        } else {
+            continue;
+        };
+        // Seen from a container, groups outside of it are called `/../…`: they are not mounted.
+        let path = path.trim_start_matches('/');
+        let group = if path.contains("..") { base.clone() } else { base.join(path) };
+        for group in group.ancestors().take_while(|group| group.starts_with(&base)) {
+            let room = room(&group.to_path_buf(), files);
+            least = least.into_iter().chain(room).min();
+        }
+    }
+    least
+}
+
+fn room(group: &PathBuf, (max, current, cache): (&str, &str, &str)) -> Option<u64> {
+    let number = |name| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+    // `max` is no number: no limit.
+    let left = number(max)?.saturating_sub(number(current)?);
+    // What the kernel can drop at once counts as used, but is not.
+    let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+    let droppable = stat.lines().find_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        if name == cache { value.parse::<u64>().ok() } else { None }
+    });
+    Some(left.saturating_add(droppable.unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn available_memory_is_in_bytes() {
+        assert_eq!(available("MemTotal: 9 kB\nMemAvailable:    1234 kB\n"), Some(1234 * 1024));
+        assert_eq!(available("MemTotal: 9 kB\n"), None);
+    }
+
+    #[test]
+    fn the_tightest_group_of_version_2_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let pod = root.path().join("pod");
+        let inner = pod.join("inner");
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(inner.join("memory.max"), "max\n").unwrap();
+        fs::write(inner.join("memory.current"), "100\n").unwrap();
+        fs::write(pod.join("memory.max"), "5000\n").unwrap();
+        fs::write(pod.join("memory.current"), "3000\n").unwrap();
+        fs::write(pod.join("memory.stat"), "anon 2000\ninactive_file 500\n").unwrap();
+        assert_eq!(group_headroom(root.path(), "0::/pod/inner\n"), Some(2500));
+        assert_eq!(group_headroom(root.path(), "0::/other\n"), None);
+        assert_eq!(group_headroom(root.path(), "0::/../../x\nnonsense\n"), None);
+    }
+
+    #[test]
+    fn groups_of_version_1_count_too() {
+        let root = tempfile::tempdir().unwrap();
+        let group = root.path().join("memory/docker/1");
+        fs::create_dir_all(&group).unwrap();
+        fs::write(group.join("memory.limit_in_bytes"), "1000\n").unwrap();
+        fs::write(group.join("memory.usage_in_bytes"), "1500\n").unwrap();
+        let text = "5:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/docker/1\n";
+        assert_eq!(group_headroom(root.path(), text), Some(0));
+    }
+
+    #[test]
+    fn this_machine_has_some_room() {
+        assert!(bytes(std::process::id()).unwrap() > 1 << 20);
+    }
+}
