@@ -18,7 +18,7 @@ The file, a line each, addresses in hex with 0x:
     H <JSON>                                        the header
     E <addr> <why>                                  not to be compared
     T <addr> <name>                                 a type, before its first object
-    O <addr> <type> <size> <gen><track> <rc> <ids>  an object of the closure of gc.get_objects()
+    O <addr> <type> <size> <gen><track> <rc> <ids>  an object of the closure of gc.get_objects(), sys.modules
     A <addr> <type> <size> <gen><track> <rc> <ids>  an object listed in ADDRS that the closure does not reach
     X <addr> <why>                                  an address listed in ADDRS where there is no live object
     Z <objects>                                     the end: the file is complete
@@ -209,6 +209,9 @@ def _tell(command):
             generation, objects = lists.pop()
             more.append(_emit("O", objects, generation, base, types, seen, write))
             del objects
+        if id(sys.modules) not in seen:  # what was frozen is in no generation
+            seen.add(id(sys.modules))
+            more.append([sys.modules])
         while more:
             _closure("O", more.pop(), base, types, seen, write)
         if len(words) > 2:

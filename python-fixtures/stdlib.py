@@ -172,8 +172,9 @@ def tls():
     import ssl
     context = ssl.create_default_context()
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    context.sni_callback = lambda *a: None
-    return [context, incoming, context.wrap_bio(incoming, outgoing, server_hostname="x")]
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.sni_callback = lambda *a: None
+    return [context, server, incoming, context.wrap_bio(incoming, outgoing, server_hostname="x")]
 
 
 def databases():

@@ -31,7 +31,7 @@ BASES = [
     (UnicodeDecodeError, ("utf-8", b"x", 0, 1, "r")), (SystemExit, (3,)), (ImportError, ("i",)),
     (types.ModuleType, ("m", "doc")), (types.SimpleNamespace, ()), (threading.local, ()), (object, ()),
     (property, ()), (classmethod, (len,)), (staticmethod, (len,)), (enumerate, ([1],)), (zip, ([1], [2])),
-    (map, (len, ["a"])), (filter, (None, [1])), (reversed, ([1],)), (super, ()),
+    (map, (len, ["a"])), (filter, (None, [1])), (super, (int, 5)),
     (itertools.chain, ([1], [2])), (itertools.count, (5,)), (weakref.ref, (collections.OrderedDict,)),
     (weakref.WeakValueDictionary, ()),
 ]

@@ -138,7 +138,10 @@ def odd_names():
 
 
 def torn_down():
-    class Torn:
+    class First:
+        pass
+
+    class Torn(First):
         x = [1]
 
         def f(self):
@@ -146,7 +149,7 @@ def torn_down():
     keep = Torn()
     for name in ("x", "f"):
         delattr(Torn, name)
-    Torn.__bases__ = (Outer,)
+    Torn.__bases__ = (type("Second", (), {}),)
     return keep
 
 
