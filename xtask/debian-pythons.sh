@@ -4,7 +4,7 @@
 #   ROOTS/bookworm  3.11 of Debian 12 with its debug build
 # Nothing is installed and nothing outside ROOTS changes; no maintainer script runs. Run inside by chroot:
 #   chroot ROOTS/debian /usr/bin/python3.14
-# Idempotent: a root with all its interpreters is left alone. The suite rolls, so an index can name a file that is
+# Idempotent: a root that was made from the same list is left alone. The suite rolls, so an index can name a file that is
 # already gone; running again mends that. A version that the suite does not have is left out and said.
 set -euo pipefail
 
@@ -24,13 +24,12 @@ mirror() {
 
 # fetch NAME SUITE VERSION...
 fetch() {
-    local root=$roots/$1 suite=$2 site key options version missing=0
+    local root=$roots/$1 suite=$2 site key options version
     shift 2
-    for version in "$@"; do
-        [ -e "$root/usr/bin/python$version" ] || missing=1
-    done
-    [ "$missing" = 1 ] || return 0
-    if [ -e "$root/complete" ]; then return 0; fi
+    # the stamp names what was asked for, so that another list fetches again
+    if [ -e "$root/complete" ] && [ "$(cat "$root/complete")" = "$*" ]; then
+        return 0
+    fi
     site=$(mirror)
     if [ -z "$site" ]; then
         echo "apt names no Debian mirror: $suite is left out" >&2
@@ -66,7 +65,7 @@ fetch() {
         dpkg-deb -x "$archive" "$root"
     done
     rm -rf "$apt/cache" "$apt/lists"
-    touch "$root/complete"
+    echo "$*" >"$root/complete"
 }
 
 fetch debian sid 3.13 3.14 3.15 3.13-dbg 3.14-dbg 3.15-dbg

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::support::pythons;
 
@@ -25,7 +25,8 @@ pub(crate) fn fetch(workspace: &Path) -> Result<()> {
     let status =
         Command::new("bash").arg(&script).arg(&roots).status().context("cannot run bash")?;
     if !status.success() {
-        bail!("{}: {status}", script.display());
+        // the tests say which interpreters they must have; a machine without a network may do with what it has
+        println!("{}: {status}; going on without", script.display());
     }
     report(workspace)
 }
