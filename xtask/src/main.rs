@@ -1,2 +1,68 @@
-//! The project's chores: `cargo xtask help` lists them.
-fn main() {}
+//! The project's chores: `cargo xtask help` lists them. What CI does is `cargo xtask ci`, nothing else.
+
+mod apps;
+mod cargo;
+mod debian;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+mod truth;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// Chores of the pyheap project.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Fetch the interpreters that this machine lacks into private roots under the build folder.
+    Pythons,
+    /// Make the virtual environments of the real programs under the build folder.
+    Apps,
+    /// Compare what pyheap says of a fixture with what the process says of itself.
+    Truth(truth::Arguments),
+    /// Formatting, clippy and documentation, with warnings as errors.
+    Lint,
+    /// Fetch what the tests need, build, and run all tests.
+    Test,
+    /// `lint` and `test`.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: &Chore) -> Result<()> {
+    let workspace = workspace()?;
+    match chore {
+        Chore::Pythons => debian::fetch(&workspace),
+        Chore::Apps => apps::make(&workspace),
+        Chore::Truth(arguments) => truth::run(&workspace, arguments),
+        Chore::Lint => cargo::lint(&workspace),
+        Chore::Test => cargo::test(&workspace),
+        Chore::Ci => {
+            cargo::lint(&workspace)?;
+            cargo::test(&workspace)
+        }
+    }
+}
+
+/// The folder of the workspace.
+fn workspace() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.parent().context("xtask has no parent folder")?.to_path_buf())
+}

@@ -1,0 +1,6 @@
+# Nothing but the interpreter itself and the harness.
+#
+#   sys.modules --> {site, os, codecs, ...}
+import _truth
+
+_truth.hold()

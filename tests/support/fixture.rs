@@ -1,0 +1,139 @@
+//! A Python process of `python-fixtures/`: started with a handshake, asked for the truth, ended on drop.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result, bail};
+
+use super::pythons::Python;
+use super::truth_file::Truth;
+
+/// A running fixture. Dropping it kills the process and waits for it.
+pub(crate) struct Fixture {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    pid: u32,
+    /// Where files that both sides see are, from here.
+    folder: tempfile::TempDir,
+    /// The same folder as the process sees it.
+    folder_inside: PathBuf,
+    told: AtomicU64,
+}
+
+impl Fixture {
+    /// Starts `python-fixtures/NAME.py` and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// If it does not start, or ends before it is ready.
+    pub(crate) fn start(
+        python: &Python,
+        sources: &Path,
+        name: &str,
+        args: &[&str],
+    ) -> Result<Self> {
+        let prefix = "pyheap-fixture-";
+        let (folder, folder_inside, script) = match &python.root {
+            None => {
+                let folder = tempfile::Builder::new().prefix(prefix).tempdir()?;
+                let inside = folder.path().to_path_buf();
+                (folder, inside, sources.join(format!("{name}.py")))
+            }
+            Some(root) => {
+                let folder =
+                    tempfile::Builder::new().prefix(prefix).tempdir_in(root.join("tmp"))?;
+                let inside = Path::new("/").join(folder.path().strip_prefix(root)?);
+                for entry in std::fs::read_dir(sources)? {
+                    let entry = entry?;
+                    if entry.file_type()?.is_file() {
+                        std::fs::copy(entry.path(), folder.path().join(entry.file_name()))?;
+                    }
+                }
+                let script = inside.join(format!("{name}.py"));
+                (folder, inside, script)
+            }
+        };
+        let mut child = python
+            .command()
+            .arg(&script)
+            .args(args)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONHASHSEED", "0")
+            .env("PYTHONWARNINGS", "ignore")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", python.executable.display()))?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let stdout = BufReader::new(stdout.context("no stdout")?);
+        let told = AtomicU64::new(0);
+        let mut fixture = Self { child, stdin, stdout, pid: 0, folder, folder_inside, told };
+        let line = fixture.line().with_context(|| format!("{name} on {}", python.label()))?;
+        fixture.pid = line
+            .strip_prefix("READY ")
+            .with_context(|| format!("READY expected: {line}"))?
+            .parse()?;
+        Ok(fixture)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends a line and gives back the line that answers it.
+    ///
+    /// # Errors
+    /// If the process ended.
+    pub(crate) fn ask(&mut self, command: &str) -> Result<String> {
+        let stdin = self.stdin.as_mut().context("stdin is closed")?;
+        stdin.write_all(format!("{command}\n").as_bytes())?;
+        stdin.flush()?;
+        self.line()
+    }
+
+    /// Lets it tell its heap, and what is at each of `addresses`.
+    ///
+    /// # Errors
+    /// If it cannot, or if what it wrote is not complete.
+    pub(crate) fn tell(&mut self, addresses: &[u64]) -> Result<Truth> {
+        let number = self.told.fetch_add(1, Ordering::Relaxed);
+        let (out, list) = (format!("truth{number}"), format!("addresses{number}"));
+        let mut text = String::with_capacity(addresses.len() * 16);
+        for address in addresses {
+            text.push_str(&format!("{address:#x}\n"));
+        }
+        std::fs::write(self.folder.path().join(&list), text)?;
+        let inside = |name: &str| self.folder_inside.join(name).display().to_string();
+        let answer = self.ask(&format!("tell {} {}", inside(&out), inside(&list)))?;
+        let path = self.folder.path().join(&out);
+        if answer != "TOLD 0" {
+            let progress =
+                std::fs::read_to_string(path.with_extension("progress")).unwrap_or_default();
+            bail!(
+                "the telling process died ({answer}) when it looked at address {progress:?}, \
+                 which pyheap calls an object"
+            );
+        }
+        Truth::read(&path)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.stdout.read_line(&mut line)? == 0 {
+            bail!("the process ended: {}", self.child.wait()?);
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        // It may have ended by itself; what matters is that it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,67 @@
+//! Cargo, run as CI runs it.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::support::pythons::{self, Python};
+use crate::{apps, debian};
+
+/// Formatting, clippy and documentation.
+///
+/// # Errors
+/// If one of them complains.
+pub(crate) fn lint(workspace: &Path) -> Result<()> {
+    cargo(workspace, &["fmt", "--all", "--check"], &[])?;
+    cargo(
+        workspace,
+        &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+        &[],
+    )?;
+    cargo(
+        workspace,
+        &["doc", "--workspace", "--no-deps", "--quiet"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )
+}
+
+/// Fetches what the tests need, and runs them; says at the end on which interpreters.
+///
+/// # Errors
+/// If a test fails, or an interpreter that must be there is missing.
+pub(crate) fn test(workspace: &Path) -> Result<()> {
+    debian::fetch(workspace)?;
+    apps::make(workspace)?;
+    let found = pythons::find(workspace)?;
+    let missing = pythons::missing(&found);
+    ensure!(missing.is_empty(), "required interpreters are missing: {}", missing.join(" "));
+    let outcome = cargo(workspace, &["test", "--workspace"], &[]);
+    let ran: Vec<String> = found.iter().map(Python::label).collect();
+    println!("interpreters that ran: {}", ran.join(" "));
+    let lacking: Vec<String> = pythons::SUPPORTED
+        .map(|minor| format!("3.{minor}"))
+        .filter(|name| !found.iter().any(|python| python.minor() == *name))
+        .collect();
+    if !lacking.is_empty() {
+        println!("interpreters that did not run, for they are not here: {}", lacking.join(" "));
+    }
+    outcome
+}
+
+fn cargo(workspace: &Path, args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    println!("$ cargo {}", args.join(" "));
+    let program = std::env::var_os("CARGO");
+    let program = program.as_deref().unwrap_or_else(|| OsStr::new("cargo"));
+    let status = Command::new(program)
+        .args(args)
+        .envs(environment.iter().copied())
+        .current_dir(workspace)
+        .status()
+        .context("cannot run cargo")?;
+    if !status.success() {
+        bail!("cargo {}: {status}", args.join(" "));
+    }
+    Ok(())
+}
