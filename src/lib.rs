@@ -8,4 +8,5 @@ pub mod facts;
 pub mod graph;
 pub mod heap;
 pub mod limits;
+pub mod take;
 pub mod target;

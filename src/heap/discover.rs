@@ -9,7 +9,7 @@ use super::address_set::AddressSet;
 use super::types::{TypeCache, Types};
 use crate::addr::Addr;
 use crate::cpython::layout::features::HAVE_GC;
-use crate::cpython::object::{Count, EdgeSink, Label, Objects, Run, Sight, TypeInfo};
+use crate::cpython::object::{Count, EdgeSink, Label, Objects, Run, Sight};
 use crate::graph::Anomalies;
 use crate::target::memory::Memory;
 

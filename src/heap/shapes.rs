@@ -153,7 +153,7 @@ impl<'a, 'o, M: Memory> ShapeResolver<'a, 'o, M> {
 
 /// Adds edges of a run in the graph's form.
 fn push_run(runs: &mut Vec<LabelRun>, run: Run, first: u32, edges: u32) {
-    runs.push(match run {
+    let run = match run {
         Run::Items => LabelRun::Items { first, len: edges },
         Run::Values => LabelRun::Values { first, len: edges },
         Run::Keys => LabelRun::Keys { first, len: edges },
@@ -167,7 +167,8 @@ fn push_run(runs: &mut Vec<LabelRun>, run: Run, first: u32, edges: u32) {
             }
             LabelRun::One(EdgeLabel::Value(first.wrapping_add(edges / 2)))
         }
-    });
+    };
+    runs.push(run);
 }
 
 /// Whether a text can be a name in Python code (dots included: comprehension scopes have them).

@@ -68,7 +68,7 @@ impl Natives {
     /// The type of a name, if its structure has the size that the target says.
     #[must_use]
     pub fn find(&self, tp_name: &str, basicsize: u64) -> Option<&NativeType> {
-        self.by_name.get(tp_name).filter(|native| native.size == basicsize)
+        self.by_name.get(tp_name).filter(|native| native.size <= basicsize)
     }
 }
 

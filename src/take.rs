@@ -1,0 +1,175 @@
+//! One snapshot of a running process: find the interpreter, stop, copy, resume, decode.
+
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::cpython::discovery::{self, DiscoveryError, Found};
+use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
+use crate::graph::HeapGraph;
+use crate::heap::{self, WalkOptions, Walked};
+use crate::limits::Limits;
+use crate::target::capture::{CaptureLimits, CapturedMemory, capture};
+use crate::target::pause::{PauseError, Paused};
+use crate::target::process::{AttachError, Process};
+use crate::target::{CaptureError, PageCache};
+
+/// How much of the target's read-only memory is remembered while its interpreter is looked for.
+const CACHE_BYTES: usize = 64 << 20;
+/// How long stopping all threads may take unless the caller says otherwise.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How often, and after which wait, a target that is in the middle of a collection is let go on: a
+/// young collection takes well under a millisecond, a full one of millions of objects seconds.
+const COLLECTION_RETRIES: u32 = 20;
+const COLLECTION_WAIT: Duration = Duration::from_millis(5);
+
+/// What is wanted of a snapshot.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TakeOptions {
+    /// Give up rather than pause the target for longer.
+    pub max_pause: Option<Duration>,
+    /// Whether the contents of texts and numbers are kept.
+    pub values: bool,
+    /// Bounds on what the target may claim.
+    pub limits: Limits,
+}
+
+/// Why there is no snapshot. The target runs on in every case.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TakeError {
+    /// There is no such process, or it may not be read.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// It has no interpreter that can be read.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// It could not be stopped.
+    #[error(transparent)]
+    Pause(#[from] PauseError),
+    /// Its memory could not be copied.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// It ended while it was read.
+    #[error("process {0} ended while it was read")]
+    Gone(u32),
+}
+
+/// The interpreter of a process, without stopping it.
+///
+/// # Errors
+/// There is no such process, it may not be read, or it has no interpreter that can be.
+pub fn find(process: &Process, limits: Limits) -> Result<Found, TakeError> {
+    let map = process.memory_map()?;
+    let memory = PageCache::new(process.memory(), CACHE_BYTES);
+    let found = discovery::find(process, &map, &memory, limits);
+    match found {
+        Err(_) if !process.is_same() => Err(TakeError::Gone(process.pid())),
+        found => Ok(found?),
+    }
+}
+
+/// Takes a snapshot of a running process.
+///
+/// # Errors
+/// The process cannot be read, or may not be.
+pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeError> {
+    let start = Instant::now();
+    let process = Process::open(pid)?;
+    let found = find(&process, options.limits)?;
+    let attach = start.elapsed();
+    let walk_options = WalkOptions { limits: options.limits, values: options.values };
+    let mut pause = Pause { mode: "stop".to_owned(), ..Pause::default() };
+    let mut held = Duration::ZERO;
+    let (captured, walked, map, capture_time) = loop {
+        let paused = Paused::stop(&process, options.max_pause.unwrap_or(STOP_LIMIT))?;
+        let stopped = Instant::now();
+        if paused.is_frozen() {
+            "frozen".clone_into(&mut pause.mode);
+        }
+        let map = process.memory_map()?;
+        let last_try = pause.stops >= COLLECTION_RETRIES || paused.is_frozen();
+        if !last_try && heap::is_collecting(&process.memory(), &found, options.limits) {
+            held += paused.resume();
+            pause.stops += 1;
+            thread::sleep(COLLECTION_WAIT);
+            continue;
+        }
+        let limits = CaptureLimits {
+            max_bytes: None,
+            deadline: options.max_pause.map(|limit| stopped + limit.saturating_sub(held)),
+        };
+        let captured = capture(&process, &map, &limits)?;
+        let capture_time = stopped.elapsed();
+        // What was put off can be read only while the target stands still.
+        let walked = (captured.deferred_bytes() > 0)
+            .then(|| heap::walk(&captured, &map, &found, walk_options));
+        captured.detach();
+        held += paused.resume();
+        pause.stops += 1;
+        break (captured, walked, map, capture_time);
+    };
+    pause.seconds = held.as_secs_f64();
+    let before_walk = Instant::now();
+    let walked = walked.unwrap_or_else(|| heap::walk(&captured, &map, &found, walk_options));
+    let walk = before_walk.elapsed();
+    let timings = Timings {
+        attach: attach.as_secs_f64(),
+        capture: capture_time.as_secs_f64(),
+        walk: walk.as_secs_f64(),
+        total: start.elapsed().as_secs_f64(),
+    };
+    let facts = facts(&process, &found, &walked, pause, timings, &captured);
+    Ok((facts, finish(walked.graph, &found, &captured)))
+}
+
+/// Adds what was noticed besides the walk.
+fn finish(mut graph: HeapGraph, found: &Found, captured: &CapturedMemory) -> HeapGraph {
+    for disagreement in &found.disagreements {
+        let kind = format!(
+            "the target keeps {}.{} at {}, not at {} as in the tables",
+            disagreement.structure,
+            disagreement.field,
+            disagreement.target,
+            disagreement.table.map_or_else(|| "none".to_owned(), |offset| offset.to_string()),
+        );
+        graph.anomalies.add(&kind, 1, &[]);
+    }
+    let swapped = captured.swapped_bytes();
+    if swapped > 0 {
+        let kind = "pages of the target are swapped out and were not read";
+        graph.anomalies.add(kind, swapped / 4096, &[]);
+    }
+    graph
+}
+
+/// The facts of a snapshot.
+fn facts(
+    process: &Process,
+    found: &Found,
+    walked: &Walked,
+    pause: Pause,
+    timings: Timings,
+    captured: &CapturedMemory,
+) -> Facts {
+    Facts {
+        process: ProcessFacts {
+            pid: process.pid(),
+            executable: process.executable(),
+            rss_bytes: process.rss_bytes(),
+            start_ticks: process.start_ticks(),
+            boot_id: Process::boot_id().unwrap_or_default(),
+        },
+        interpreter: InterpreterFacts {
+            version: found.version.to_string(),
+            build: found.build.to_string(),
+            interpreters: walked.interpreters,
+        },
+        pause,
+        timings,
+        captured_bytes: captured.captured_bytes(),
+        generations: walked.generations.clone(),
+        taken_at: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64()),
+    }
+}
