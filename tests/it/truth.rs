@@ -124,6 +124,36 @@ fn five_million_objects_are_exact() -> Result<()> {
     Ok(())
 }
 
+/// The real programs that `cargo xtask apps` has made environments for.
+#[test]
+fn real_programs_are_exact() -> Result<()> {
+    let venvs = pythons::target_dir(workspace()).join("venvs");
+    let mut jobs = Vec::new();
+    for entry in std::fs::read_dir(&venvs).into_iter().flatten() {
+        let entry = entry?;
+        let folder = entry.file_name().to_string_lossy().into_owned();
+        let (name, _) = folder.rsplit_once('-').context("an environment without a version")?;
+        if entry.path().join("installed.txt").exists() {
+            jobs.push((Python::probe(&entry.path().join("bin/python"))?, format!("apps/{name}")));
+        }
+    }
+    let required = std::env::var_os("PYHEAP_REQUIRE_PYTHONS").is_some();
+    ensure!(!jobs.is_empty() || !required, "no environments: `cargo xtask apps` makes them");
+    let failures = on_each(&jobs, |(python, name)| {
+        let report = compare_fixture(python, &sources(), pyheap(), name, &[])
+            .with_context(|| format!("{} {name}", python.label()))?;
+        Ok((!report.is_exact()).then(|| report.to_string()))
+    });
+    ensure!(
+        failures.is_empty(),
+        "{} of {} differ:\n{}",
+        failures.len(),
+        jobs.len(),
+        failures.join("\n")
+    );
+    Ok(())
+}
+
 #[test]
 fn telling_changes_nothing() -> Result<()> {
     let pythons = interpreters()?;

@@ -13,6 +13,9 @@ pub(crate) const SUPPORTED: std::ops::RangeInclusive<u32> = 8..=15;
 const PROBE: &str = "import sys, sysconfig; print(*sys.version_info[:3], int(hasattr(sys, 'gettotalrefcount')), \
                      int(sysconfig.get_config_var('Py_GIL_DISABLED') or 0), sys.implementation.name, sys.executable)";
 
+/// Version, debug, in a private root: one interpreter of each is enough.
+type Build = ((u32, u32, u32), bool, bool);
+
 /// One interpreter: where it is, and what it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Python {
@@ -110,7 +113,7 @@ pub(crate) fn target_dir(workspace: &Path) -> PathBuf {
 /// # Errors
 /// If one that `PYHEAP_PYTHONS` names does not run.
 pub(crate) fn find(workspace: &Path) -> Result<Vec<Python>> {
-    let mut found: BTreeMap<((u32, u32, u32), bool, bool), Python> = BTreeMap::new();
+    let mut found: BTreeMap<Build, Python> = BTreeMap::new();
     let mut add = |python: Python| {
         if python.is_supported() {
             found.entry((python.version, python.debug, python.root.is_some())).or_insert(python);
