@@ -6,4 +6,5 @@ pub mod addr;
 pub mod facts;
 pub mod graph;
 pub mod limits;
+pub mod snapshot;
 pub mod target;
