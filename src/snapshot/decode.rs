@@ -272,21 +272,16 @@ fn text(bytes: &ByteArray) -> Result<String, Fault> {
 #[derive(Default)]
 struct Texts {
     texts: Vec<String>,
-    by_text: FxHashMap<ByteArrayKey, usize>,
+    by_bytes: FxHashMap<Vec<u8>, usize>,
 }
-
-/// The bytes of a dictionary entry, shared with the page they lie in.
-#[derive(PartialEq, Eq, Hash)]
-struct ByteArrayKey(Bytes);
 
 impl Texts {
     fn number(&mut self, value: &ByteArray) -> Result<usize, Fault> {
-        let key = ByteArrayKey(Bytes::copy_from_slice(value.data()));
-        if let Some(&number) = self.by_text.get(&key) {
+        if let Some(&number) = self.by_bytes.get(value.data()) {
             return Ok(number);
         }
         self.texts.push(text(value)?);
-        self.by_text.insert(key, self.texts.len());
+        self.by_bytes.insert(value.data().to_vec(), self.texts.len());
         Ok(self.texts.len())
     }
 }

@@ -14,8 +14,8 @@ use super::decode::{Bounds, GroupReader, ObjectRows, RootRow};
 use super::error::{Fault, SnapshotError};
 use super::footer::{self, RowGroupText};
 use super::plan::RowKind;
-use super::{Snapshot, label_runs, pipeline};
-use crate::graph::{HeapGraph, LabelRun, ObjectId, Root, ShapeId};
+use super::{Snapshot, columns, label_runs, pipeline};
+use crate::graph::{Csr, HeapGraph, LabelRun, ObjectId, Root, ShapeId};
 
 /// What every Parquet file begins and ends with.
 const MAGIC: &[u8] = b"PAR1";
@@ -148,6 +148,7 @@ fn read_rows(file: &File, metadata: &ParquetMetaData, footer_at: u64) -> Result<
         return Err(Fault::damaged("more than 2^32 - 1 objects"));
     }
     let bounds = Bounds { objects, types: graph.types.len() };
+    reserve(&mut graph, objects, metadata, footer_at)?;
     pipeline::in_order(
         &groups,
         || |group: &Group<'_>| read_group(file, group, bounds),
@@ -163,6 +164,39 @@ fn read_rows(file: &File, metadata: &ParquetMetaData, footer_at: u64) -> Result<
         return Err(Fault::damaged("addresses are not in ascending order"));
     }
     Ok(Snapshot { facts: footer.facts, graph })
+}
+
+/// Makes room for what the file claims to hold, as far as its length makes that likely: an honest
+/// object takes more than a byte. Beyond that the columns grow with what is decoded.
+fn reserve(
+    graph: &mut HeapGraph,
+    objects: usize,
+    metadata: &ParquetMetaData,
+    file_bytes: u64,
+) -> Result<(), Fault> {
+    let likely = |claimed: usize| claimed.min(usize::try_from(file_bytes).unwrap_or(usize::MAX));
+    let edges = |column: &str| {
+        let leaf = columns::list_leaf(column);
+        let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+        let edges = chunks
+            .filter(|chunk| chunk.column_path().string() == leaf)
+            .map(|chunk| usize::try_from(chunk.num_values()).unwrap_or(0))
+            .fold(0, usize::saturating_add);
+        // An object without edges counts as one value.
+        likely(edges)
+    };
+    let objects = likely(objects);
+    graph.referents = Csr::with_capacity(objects, edges("referents"));
+    let hidden = edges("hidden_referents").saturating_sub(objects);
+    graph.hidden_referents = Csr::with_capacity(objects, hidden);
+    graph.addrs.try_reserve_exact(objects)?;
+    graph.object_types.try_reserve_exact(objects)?;
+    graph.shallow_bytes.try_reserve_exact(objects)?;
+    graph.refcounts.try_reserve_exact(objects)?;
+    graph.flags.try_reserve_exact(objects)?;
+    graph.shapes_of.try_reserve_exact(objects)?;
+    graph.hidden_shapes_of.try_reserve_exact(objects)?;
+    Ok(())
 }
 
 /// The row groups, if what our metadata and Parquet's say about them agrees and covers the file.

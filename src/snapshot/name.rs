@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn dates_follow_each_other_for_four_centuries() {
         let days_in = |year: u64, month: u64| match month {
-            2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+            2 if year.is_multiple_of(if year.is_multiple_of(100) { 400 } else { 4 }) => 29,
             2 => 28,
             4 | 6 | 9 | 11 => 30,
             _ => 31,

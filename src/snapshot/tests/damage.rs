@@ -1,6 +1,7 @@
 //! Files that are not what was written.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 
@@ -23,14 +24,14 @@ fn small_file() -> Vec<u8> {
 #[test]
 fn every_flipped_bit_is_an_error() {
     let (_directory, path) = place();
-    let mut bytes = small_file();
+    let bytes = small_file();
     fs::write(&path, &bytes).unwrap();
     load(&path).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     for at in 0..bytes.len() {
         // One bit of each byte by turns, and all bits at once.
         for flip in [1 << (at % 8), 0xff] {
-            bytes[at] ^= flip;
-            fs::write(&path, &bytes).unwrap();
+            file.write_all_at(&[bytes[at] ^ flip], at as u64).unwrap();
             let error = load(&path).map(|_| ()).expect_err(&format!("byte {at} ^ {flip:#x}"));
             let fits = match at {
                 0..4 => matches!(error, SnapshotError::NotParquet { .. }),
@@ -38,8 +39,8 @@ fn every_flipped_bit_is_an_error() {
                 _ => matches!(error, SnapshotError::Damaged { .. }),
             };
             assert!(fits && error.hint().is_some(), "byte {at} ^ {flip:#x}: {error}");
-            bytes[at] ^= flip;
         }
+        file.write_all_at(&[bytes[at]], at as u64).unwrap();
     }
 }
 
@@ -47,8 +48,10 @@ fn every_flipped_bit_is_an_error() {
 fn every_truncation_is_an_error() {
     let (_directory, path) = place();
     let bytes = small_file();
-    for len in 0..bytes.len() {
-        fs::write(&path, &bytes[..len]).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for len in (0..bytes.len()).rev() {
+        file.set_len(len as u64).unwrap();
         let error = load(&path).map(|_| ()).expect_err(&format!("{len} bytes"));
         let fits = match len {
             0 => matches!(error, SnapshotError::Empty { .. }),
@@ -119,11 +122,11 @@ fn with_footer_text(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 /// Gives a changed footer the right checksum, as someone who wants to harm us would.
 fn reseal(footer: &mut [u8]) {
     let key = checksum::FOOTER_KEY.as_bytes();
-    if let Some(at) = footer.windows(key.len()).rposition(|window| window == key) {
-        if let Some(digits) = footer.get_mut(at + key.len() + 2..at + key.len() + 18) {
-            digits.copy_from_slice(checksum::FOOTER_BLANK.as_bytes());
-            let _ = checksum::seal(footer);
-        }
+    if let Some(at) = footer.windows(key.len()).rposition(|window| window == key)
+        && let Some(digits) = footer.get_mut(at + key.len() + 2..at + key.len() + 18)
+    {
+        digits.copy_from_slice(checksum::FOOTER_BLANK.as_bytes());
+        let _ = checksum::seal(footer);
     }
 }
 

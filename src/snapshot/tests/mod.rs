@@ -4,6 +4,7 @@ mod damage;
 mod disk;
 mod graphs;
 mod labels;
+mod outside;
 
 use std::path::PathBuf;
 
