@@ -20,9 +20,11 @@ use crate::graph::{Csr, ObjectFlags, ObjectId, RootKind, TypeId};
 
 /// What rows may refer to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct Known<'m> {
     pub(super) objects: usize,
     pub(super) types: usize,
+    /// The first type of each name.
+    pub(super) types_by_name: &'m FxHashMap<Vec<u8>, TypeId>,
 }
 
 /// The rows of a group of objects.
@@ -56,7 +58,7 @@ pub(super) struct RootRow {
 pub(super) struct GroupReader<'m> {
     pub(super) metadata: &'m RowGroupMetaData,
     pub(super) rows: usize,
-    pub(super) bounds: Bounds,
+    pub(super) known: Known<'m>,
     window: Arc<Window>,
 }
 
@@ -72,10 +74,10 @@ impl<'m> GroupReader<'m> {
     pub(super) fn new(
         metadata: &'m RowGroupMetaData,
         rows: usize,
-        bounds: Bounds,
+        known: Known<'m>,
         (start, bytes): (u64, Bytes),
     ) -> Self {
-        Self { metadata, rows, bounds, window: Arc::new(Window { start, bytes }) }
+        Self { metadata, rows, known, window: Arc::new(Window { start, bytes }) }
     }
 
     /// The rows, which are objects.
@@ -83,7 +85,7 @@ impl<'m> GroupReader<'m> {
         let mut texts = Texts::default();
         Ok(ObjectRows {
             addrs: self.each::<Int64Type, _>("address", |at| Ok(Addr(at.cast_unsigned())))?,
-            types: self.each::<Int32Type, _>("type_id", |id| self.type_id(id))?,
+            types: self.types()?,
             shallow_bytes: self.each::<Int64Type, _>("shallow_bytes", |n| Ok(n.cast_unsigned()))?,
             refcounts: self.each::<Int64Type, _>("refcount", |n| {
                 u32::try_from(n).map_err(|_| Fault::damaged("a refcount out of range"))
@@ -121,12 +123,22 @@ impl<'m> GroupReader<'m> {
             .collect()
     }
 
-    fn type_id(&self, id: i32) -> Result<TypeId, Fault> {
-        let id = TypeId(id.cast_unsigned());
-        if id.index() < self.bounds.types {
-            return Ok(id);
+    /// The types: by number where there is one, else by name.
+    fn types(&self) -> Result<Vec<TypeId>, Fault> {
+        let unknown = || Fault::damaged("a type that is not there");
+        let numbers = self.read::<Int32Type>("type_id", 1, 0)?;
+        let mut types = self.each::<ByteArrayType, _>("type", |name| {
+            self.known.types_by_name.get(name.data()).copied().ok_or_else(unknown)
+        })?;
+        let defined = types.iter_mut().zip(&numbers.definitions);
+        let numbered = defined.filter(|&(_, &defined)| defined == 1);
+        for ((ty, _), number) in numbered.zip(numbers.values) {
+            *ty = TypeId(number.cast_unsigned());
+            if ty.index() >= self.known.types {
+                return Err(unknown());
+            }
         }
-        Err(Fault::damaged("a type that is not there"))
+        Ok(types)
     }
 
     fn flags(&self) -> Result<Vec<ObjectFlags>, Fault> {
@@ -204,7 +216,7 @@ impl<'m> GroupReader<'m> {
 
     fn object(&self, row: i64) -> Result<ObjectId, Fault> {
         match usize::try_from(row) {
-            Ok(row) if row < self.bounds.objects => Ok(ObjectId::from_index(row)),
+            Ok(row) if row < self.known.objects => Ok(ObjectId::from_index(row)),
             _ => Err(Fault::damaged("a referent that is not there")),
         }
     }

@@ -8,6 +8,7 @@ use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::SchemaDescriptor;
+use rustc_hash::FxHashSet;
 
 use super::error::Fault;
 use super::label_runs;
@@ -27,6 +28,9 @@ pub(super) struct Encoder<'g> {
     schema: Arc<SchemaDescriptor>,
     properties: WriterPropertiesPtr,
     type_names: Vec<ByteArray>,
+    /// The number of each type whose name an earlier type has: the others are known by their name,
+    /// so that the column is all but empty.
+    type_ids: Vec<Option<i32>>,
     label_texts: LabelTexts<'g>,
     /// The text of each shape that was met.
     label_runs: Vec<Option<Option<ByteArray>>>,
@@ -39,11 +43,17 @@ impl<'g> Encoder<'g> {
         properties: WriterPropertiesPtr,
     ) -> Self {
         let type_names = graph.types.iter().map(|row| graph.strings.text(row.name).into());
+        let mut names = FxHashSet::default();
+        let type_ids = (0_u32..).zip(&graph.types).map(|(id, row)| {
+            let is_first = names.insert(graph.strings.text(row.name));
+            (!is_first).then_some(id.cast_signed())
+        });
         Self {
             graph,
             schema,
             properties,
             type_names: type_names.collect(),
+            type_ids: type_ids.collect(),
             label_texts: LabelTexts::new(graph),
             label_runs: vec![None; graph.shapes.len()],
         }
@@ -75,7 +85,8 @@ impl<'g> Encoder<'g> {
         out.optional::<Int64Type>(ids.iter().map(|&id| Some(graph.addr(id).0.cast_signed())))?;
         let type_name = |id| self.type_names.get(graph.type_of(id).index()).cloned();
         out.optional::<ByteArrayType>(ids.iter().map(|&id| type_name(id)))?;
-        out.optional::<Int32Type>(ids.iter().map(|&id| Some(graph.type_of(id).0.cast_signed())))?;
+        let type_id = |id| self.type_ids.get(graph.type_of(id).index()).copied().flatten();
+        out.optional::<Int32Type>(ids.iter().map(|&id| type_id(id)))?;
         for flag in FLAG_COLUMNS {
             let has = |id| Some(graph.flags_of(id).has(flag));
             out.optional::<BoolType>(ids.iter().map(|&id| has(id)))?;

@@ -7,15 +7,16 @@ use std::path::Path;
 
 use bytes::Bytes;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use rustc_hash::FxHashMap;
 
 use super::checksum::{self, Seal};
 use super::columns::SCHEMA;
-use super::decode::{Bounds, GroupReader, ObjectRows, RootRow};
+use super::decode::{GroupReader, Known, ObjectRows, RootRow};
 use super::error::{Fault, SnapshotError};
 use super::footer::{self, RowGroupText};
 use super::plan::RowKind;
 use super::{Snapshot, columns, label_runs, pipeline};
-use crate::graph::{Csr, HeapGraph, LabelRun, ObjectId, Root, ShapeId};
+use crate::graph::{Csr, HeapGraph, LabelRun, ObjectId, Root, ShapeId, TypeId};
 
 /// What every Parquet file begins and ends with.
 const MAGIC: &[u8] = b"PAR1";
@@ -147,11 +148,16 @@ fn read_rows(file: &File, metadata: &ParquetMetaData, footer_at: u64) -> Result<
     if u32::try_from(objects).is_err() {
         return Err(Fault::damaged("more than 2^32 - 1 objects"));
     }
-    let bounds = Bounds { objects, types: graph.types.len() };
+    let mut types_by_name = FxHashMap::default();
+    for (row, id) in graph.types.iter().zip(0..) {
+        let name = graph.strings.text(row.name).as_bytes().to_vec();
+        types_by_name.entry(name).or_insert(TypeId(id));
+    }
+    let known = Known { objects, types: graph.types.len(), types_by_name: &types_by_name };
     reserve(&mut graph, objects, metadata, footer_at)?;
     pipeline::in_order(
         &groups,
-        || |group: &Group<'_>| read_group(file, group, bounds),
+        || |group: &Group<'_>| read_group(file, group, known),
         |_, rows| match rows {
             Rows::Objects(rows) => append_objects(&mut graph, *rows),
             Rows::Roots(rows) => {
@@ -231,7 +237,7 @@ fn row_groups<'m>(
     if at == footer_at { Ok(groups) } else { Err(wrong()) }
 }
 
-fn read_group(file: &File, group: &Group<'_>, bounds: Bounds) -> Result<Rows, Fault> {
+fn read_group(file: &File, group: &Group<'_>, known: Known<'_>) -> Result<Rows, Fault> {
     let bytes = read_at(file, group.at, group.bytes)?;
     if checksum::of(&bytes) != group.xxh3 {
         return Err(Fault::damaged(format!(
@@ -240,7 +246,7 @@ fn read_group(file: &File, group: &Group<'_>, bounds: Bounds) -> Result<Rows, Fa
         )));
     }
     let bytes = (group.at, Bytes::from(bytes));
-    let reader = GroupReader::new(group.metadata, group.rows, bounds, bytes);
+    let reader = GroupReader::new(group.metadata, group.rows, known, bytes);
     Ok(match group.kind {
         RowKind::Object => Rows::Objects(Box::new(reader.objects()?)),
         RowKind::Root => Rows::Roots(reader.roots()?),
