@@ -9,4 +9,5 @@ pub mod graph;
 pub mod heap;
 pub mod limits;
 pub mod take;
+pub mod snapshot;
 pub mod target;

@@ -262,7 +262,7 @@ impl<M: Memory> Objects<'_, M> {
         let key = self.layout.at.ordered_dict_node.key;
         self.ordered_dict_nodes(dict, |node| {
             if let Ok(Some(key)) = self.reference(node + key) {
-                sink.in_run(Sight::Hidden, key, Run::Keys, nth);
+                sink.in_run(Sight::Visited, key, Run::Keys, nth);
             }
             nth += 1;
         })?;

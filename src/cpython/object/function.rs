@@ -114,8 +114,32 @@ impl<M: Memory> Objects<'_, M> {
         self.field(object + OB_REF, Sight::Visited, attribute("cell_contents"), sink)
     }
 
-    /// `module_traverse` (`Objects/moduleobject.c`), and what the module's state holds, as far as
-    /// its words are objects: that is C code's business, so it is not said here.
+    /// Every word of a module's state that may be a reference, with its offset there. Only C code
+    /// knows which are; its `m_traverse` visits them.
+    pub(super) fn scan_module_state(
+        &self,
+        object: Addr,
+        mut each: impl FnMut(u32, Addr),
+    ) -> Result<(), DecodeError> {
+        /// `m_size` of a `PyModuleDef`, behind its base, name and documentation.
+        const M_SIZE: u64 = 56;
+        /// The largest state that is searched, in bytes: those of the standard library are below 8 KiB.
+        const MAX_STATE: u64 = 1 << 16;
+        let at = &self.layout.at.module;
+        let Some(state) = self.reference(object + at.md_state)? else { return Ok(()) };
+        let size = match (at.md_state_size, at.md_def) {
+            (Some(size), _) => self.memory.i64(object + size)?,
+            (None, Some(def)) => match self.reference(object + def)? {
+                Some(def) => self.memory.i64(def + M_SIZE)?,
+                None => 0,
+            },
+            (None, None) => 0,
+        };
+        let size = u64::try_from(size).unwrap_or(0).min(MAX_STATE);
+        self.words(state, size / 8, "the state of a module", |nth, word| each(nth * 8, word))
+    }
+
+    /// `module_traverse` (`Objects/moduleobject.c`), without the module's state.
     pub(super) fn module_referents(
         &self,
         object: Addr,

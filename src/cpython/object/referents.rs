@@ -130,6 +130,9 @@ impl<M: Memory> Objects<'_, M> {
     ) -> Result<(), DecodeError> {
         /// Larger instances are searched no further: they are buffers, not structures.
         const MAX_SCAN: u64 = 1 << 16;
+        if ty.native == Native::Module {
+            return self.scan_module_state(object, each);
+        }
         let native = self.native_base(ty);
         let end = native.tp_basicsize.min(MAX_SCAN) & !7;
         let weak = u64::try_from(native.tp_weaklistoffset).unwrap_or(0);

@@ -97,7 +97,7 @@ impl<M: Memory> Objects<'_, M> {
             Native::StgDict => {
                 let own = at.stg_dict.sizeof.unwrap_or(0).saturating_sub(at.dict.sizeof);
                 let extra = self.stg_extra_bytes(object, at.stg_dict.format, at.stg_dict.ndim)?;
-                plain(self.dict_size(object, at.dict.sizeof)? + own + extra)
+                plain(self.dict_size(object, basic)? + own + extra)
             }
             Native::Set => {
                 let table = self.memory.addr(object + at.set.table)?;

@@ -160,7 +160,7 @@ impl TypeInfo {
     /// Whether its objects are scanned for references.
     #[must_use]
     pub fn is_scanned(&self) -> bool {
-        self.native == Native::Scan
+        matches!(self.native, Native::Scan | Native::Module)
     }
 }
 

@@ -1,0 +1,213 @@
+//! A file that appears under its name complete and on disk, or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::error::SnapshotError;
+
+/// What happens to a file that has the name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// It stays, and saving fails.
+    Keep,
+    /// The new one takes its place.
+    Replace,
+}
+
+/// A file under a temporary name in the directory of its final one. Dropped before it is
+/// published, it is removed.
+pub(super) struct NewFile {
+    file: File,
+    temporary: Temporary,
+    path: PathBuf,
+    existing: Existing,
+}
+
+/// A name that is removed when it is dropped.
+struct Temporary(Option<PathBuf>);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // Nothing can be done about a failure here, and the first error counts.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl NewFile {
+    /// Creates the file, with mode 0600. Fails at once where publishing would.
+    pub(super) fn create(path: &Path, existing: Existing) -> Result<Self, SnapshotError> {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_file() || metadata.is_symlink() => {
+                if existing == Existing::Keep {
+                    return Err(SnapshotError::Exists { path: path.to_owned() });
+                }
+            }
+            // Renaming onto /dev/null would replace the device.
+            Ok(_) => return Err(SnapshotError::NotAFile { path: path.to_owned() }),
+            Err(_) => {}
+        }
+        let failed = |source| SnapshotError::Write { path: path.to_owned(), source };
+        if path.file_name().is_none() {
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        }
+        let (file, temporary) = create_temporary(&directory(path)).map_err(failed)?;
+        Ok(Self { file, temporary, path: path.to_owned(), existing })
+    }
+
+    /// The file, to be written.
+    pub(super) fn as_file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Gives the file its name, when its bytes are on disk.
+    pub(super) fn publish(mut self) -> Result<(), SnapshotError> {
+        let path = self.path.clone();
+        self.try_publish().map_err(|source| {
+            if self.existing == Existing::Keep && source.kind() == io::ErrorKind::AlreadyExists {
+                SnapshotError::Exists { path }
+            } else {
+                SnapshotError::Write { path, source }
+            }
+        })
+    }
+
+    fn try_publish(&mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        let Some(temporary) = &self.temporary.0 else { return Ok(()) };
+        match self.existing {
+            Existing::Replace => {
+                fs::rename(temporary, &self.path)?;
+                self.temporary.0 = None;
+            }
+            // A link fails if the name is taken, in one step; the temporary name goes on drop.
+            Existing::Keep => match fs::hard_link(temporary, &self.path) {
+                Err(error) if !has_links(&error) => {
+                    rename_onto_reservation(temporary, &self.path)?;
+                    self.temporary.0 = None;
+                }
+                other => other?,
+            },
+        }
+        // The name is in the directory; a directory that cannot be synced (some network file
+        // systems) does not make the file worse.
+        let _ = File::open(directory(&self.path)).and_then(|directory| directory.sync_all());
+        Ok(())
+    }
+}
+
+/// Whether the file system knows hard links at all (FAT and some network file systems do not).
+fn has_links(error: &io::Error) -> bool {
+    !matches!(
+        error.raw_os_error().map(nix::errno::Errno::from_raw),
+        Some(
+            nix::errno::Errno::EPERM
+                | nix::errno::Errno::EOPNOTSUPP
+                | nix::errno::Errno::ENOSYS
+                | nix::errno::Errno::EMLINK
+        )
+    )
+}
+
+/// Takes the name with an empty file of our own, which fails if it is taken, and renames onto that.
+fn rename_onto_reservation(temporary: &Path, path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut reservation = Temporary(Some(path.to_owned()));
+    fs::rename(temporary, path)?;
+    reservation.0 = None;
+    Ok(())
+}
+
+fn directory(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn create_temporary(directory: &Path) -> io::Result<(File, Temporary)> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Short, since the final name may be as long as a name can be.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = directory.join(format!(".pyheap-{}-{number}.tmp", std::process::id()));
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return Ok((file, Temporary(Some(path)))),
+            // Left by a process that was killed and had our pid: leave it, take the next.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_that_is_dropped_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = NewFile::create(&directory.path().join("a"), Existing::Keep).unwrap();
+        file.as_file().write_all(b"half").unwrap();
+        assert_eq!(names(directory.path()).len(), 1);
+        drop(file);
+        assert!(names(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_published_file_is_private_and_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        for existing in [Existing::Keep, Existing::Replace] {
+            let mut file = NewFile::create(&path, existing).unwrap();
+            file.as_file().write_all(format!("{existing:?}").as_bytes()).unwrap();
+            file.publish().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{existing:?}"));
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(names(directory.path()), ["a"]);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_taken_meanwhile_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        let file = NewFile::create(&path, Existing::Keep).unwrap();
+        fs::write(&path, "theirs").unwrap();
+        assert!(matches!(file.publish(), Err(SnapshotError::Exists { .. })));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+        assert_eq!(names(directory.path()), ["a"]);
+    }
+
+    #[test]
+    fn without_links_a_taken_name_is_kept_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        fs::write(&from, "ours").unwrap();
+        rename_onto_reservation(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "ours");
+        fs::write(&from, "second").unwrap();
+        let error = rename_onto_reservation(&from, &to).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&to).unwrap(), "ours");
+    }
+
+    #[test]
+    fn directories_and_devices_are_refused_even_by_force() {
+        for path in ["/", "/dev/null", "/dev/full"] {
+            let refused = NewFile::create(Path::new(path), Existing::Replace);
+            assert!(matches!(refused, Err(SnapshotError::NotAFile { .. })), "{path}");
+        }
+    }
+}
