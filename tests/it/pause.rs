@@ -286,7 +286,7 @@ fn a_target_frozen_by_another_tracer_is_taken_as_it_stands() {
     let target = Target::python(COUNTER);
     let process = target.process();
     // The other tracer is another process: this test's own binary.
-    let mut tracer = helper("helper_pause_and_hold", target.child.id());
+    let mut tracer = other_process("other_pause_and_hold", target.child.id());
     tracer.wait_for("held");
     let paused = Paused::stop(&process, LIMIT).unwrap();
     assert!(paused.is_frozen());
@@ -298,7 +298,7 @@ fn a_target_frozen_by_another_tracer_is_taken_as_it_stands() {
 #[test]
 fn a_target_that_runs_under_another_tracer_is_refused_with_its_name() {
     let target = Target::python(ECHO);
-    let mut tracer = helper("helper_seize_and_hold", target.child.id());
+    let mut tracer = other_process("other_seize_and_hold", target.child.id());
     tracer.wait_for("held");
     let error = Paused::stop(&target.process(), LIMIT).unwrap_err();
     assert_eq!(error.failure(), Failure::Permission);
@@ -344,7 +344,7 @@ fn a_target_runs_on_when_its_tracer_is_killed_at_any_moment() {
     let mut target = Target::python(COUNTER);
     let process = target.process();
     for round in 0..50_u64 {
-        let mut tracer = helper("helper_pause_for_ever", target.child.id());
+        let mut tracer = other_process("other_pause_for_ever", target.child.id());
         tracer.wait_for("begin");
         // Different moments of its loop, without a clock: after so many looks at the target.
         let looks = round * 7919 % 400;
@@ -359,8 +359,8 @@ fn a_target_runs_on_when_its_tracer_is_killed_at_any_moment() {
     }
 }
 
-/// Runs one of the helpers below in a process of its own.
-fn helper(name: &str, pid: u32) -> Target {
+/// Runs one of the tests below in a process of its own.
+fn other_process(name: &str, pid: u32) -> Target {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture", &format!("pause::{name}")]);
     Target::spawn(command.env("TARGET_PID", pid.to_string()))
@@ -371,7 +371,7 @@ impl Target {
         let mut line = String::new();
         while !line.ends_with(&format!("{word}\n")) {
             line.clear();
-            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "the helper has ended");
+            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "the other process has ended");
         }
     }
 }
@@ -391,7 +391,7 @@ fn hold() {
 
 #[test]
 #[ignore = "a process for other tests"]
-fn helper_pause_for_ever() {
+fn other_pause_for_ever() {
     let Some(pid) = target_pid() else { return };
     let process = Process::open(pid).unwrap();
     say("begin");
@@ -402,7 +402,7 @@ fn helper_pause_for_ever() {
 
 #[test]
 #[ignore = "a process for other tests"]
-fn helper_pause_and_hold() {
+fn other_pause_and_hold() {
     let Some(pid) = target_pid() else { return };
     let _paused = Paused::stop(&Process::open(pid).unwrap(), LIMIT).unwrap();
     say("held");
@@ -411,7 +411,7 @@ fn helper_pause_and_hold() {
 
 #[test]
 #[ignore = "a process for other tests"]
-fn helper_seize_and_hold() {
+fn other_seize_and_hold() {
     let Some(pid) = target_pid() else { return };
     let thread = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
     nix::sys::ptrace::seize(thread, nix::sys::ptrace::Options::empty()).unwrap();
