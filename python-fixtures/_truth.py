@@ -173,6 +173,11 @@ def _confirm(path, out, base, types, seen, write):
     os.unlink(out + ".progress")
 
 
+def _without(objects, excluded):
+    """A function of its own: up to 3.11 the comprehension's cell would exist before the objects are listed."""
+    return [o for o in objects if id(o) not in excluded]
+
+
 def _tell(command):
     """In the child: writes the truth. The generations are taken before anything else is allocated."""
     count = gc.get_count()
@@ -200,7 +205,7 @@ def _tell(command):
         seen = set(excluded)
         lists = []
         for generation, objects in (("0", young), ("1", middle), ("2", old)):
-            objects = [o for o in objects if id(o) not in excluded]
+            objects = _without(objects, excluded)
             seen.update(map(id, objects))
             lists.append((generation, objects))
         del young, middle, old, objects

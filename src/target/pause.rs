@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 /// it is back in its program, the interrupt that waits for it stops it.
 const UNINTERRUPTIBLE_AFTER: Duration = Duration::from_millis(50);
 
+/// A thread that stops at all does so in microseconds: what takes longer is looked at.
+const EXAMINE_AFTER: Duration = Duration::from_millis(1);
+
 /// Why a process was not stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -309,7 +312,7 @@ impl Tracer {
             while self.take_report()? {
                 idle = Duration::ZERO;
             }
-            self.find_uninterruptible();
+            self.examine_slow();
             let running = self.running();
             if running == 0 {
                 return Ok(());
@@ -336,27 +339,43 @@ impl Tracer {
                 self.threads.clear();
                 return Ok(false);
             }
-            Wait::Ended { tid } => drop(self.threads.remove(&tid)),
             Wait::Signal { tid, signal } => {
                 self.threads.insert(tid, Thread::Stopped { signal });
             }
             Wait::Event { tid } => {
                 self.threads.insert(tid, Thread::Stopped { signal: 0 });
             }
-            Wait::Other => {}
         }
         Ok(true)
     }
 
-    fn find_uninterruptible(&mut self) {
-        for (&tid, thread) in &mut self.threads {
-            let Thread::Running { since } = *thread else { continue };
-            if since.elapsed() >= UNINTERRUPTIBLE_AFTER
-                && u32::try_from(tid).is_ok_and(|tid| Stat::read(tid).is_ok_and(|s| s.state == 'D'))
-            {
-                *thread = Thread::Uninterruptible;
+    /// Looks why threads have not stopped: they have ended, or cannot.
+    fn examine_slow(&mut self) {
+        let pid = self.pid;
+        self.threads.retain(|&tid, thread| {
+            let Thread::Running { since } = *thread else { return true };
+            let age = since.elapsed();
+            if age < EXAMINE_AFTER {
+                return true;
             }
-        }
+            let number = u32::try_from(tid).unwrap_or(0);
+            match Stat::read(number) {
+                Ok(stat) if !stat.is_dead() => {
+                    if stat.state == 'D' && age >= UNINTERRUPTIBLE_AFTER {
+                        *thread = Thread::Uninterruptible;
+                    }
+                    true
+                }
+                _ => {
+                    // An exec waits until the other threads are gone altogether. The main thread
+                    // is the process, whose end belongs to its parent: that may be us.
+                    if number != pid {
+                        sys::reap(tid);
+                    }
+                    false
+                }
+            }
+        });
     }
 
     /// Detaches from all threads that stopped; the end of this thread detaches from the others.

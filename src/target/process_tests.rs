@@ -1,4 +1,6 @@
 use super::*;
+use std::io::Write;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 struct Running(Child);
@@ -10,10 +12,14 @@ impl Drop for Running {
     }
 }
 
-/// `cat`, waiting for input that never comes.
-fn cat() -> Running {
-    let mut command = Command::new("cat");
-    Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+/// `cat`, waiting for more input. It has answered: `spawn` returns before the kernel has finished
+/// loading the program.
+fn cat(program: &Path) -> Running {
+    let mut command = Command::new(program);
+    let mut child = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    child.0.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    child.0.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    child
 }
 
 #[test]
@@ -57,7 +63,7 @@ fn what_is_no_program_is_refused_as_such() {
 
 #[test]
 fn a_process_that_ended_is_not_the_same() {
-    let mut child = cat();
+    let mut child = cat(Path::new("cat"));
     let process = Process::open(child.0.id()).unwrap();
     assert!(process.is_same());
     child.0.kill().unwrap();
@@ -71,10 +77,11 @@ fn a_process_that_ended_is_not_the_same() {
 
 #[test]
 fn an_exec_of_the_same_program_is_not_the_same() {
-    let script = "read x; exec sh -c 'echo here; read x'";
+    let script = "echo ready; read x; exec sh -c 'echo here; read x'";
     let mut command = Command::new("sh");
     command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = Running(command.spawn().unwrap());
+    child.0.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
     let process = Process::open(child.0.id()).unwrap();
     let before = process.memory();
     let stack = process.memory_map().unwrap();
@@ -82,7 +89,7 @@ fn an_exec_of_the_same_program_is_not_the_same() {
     let last = stack.range.end - 8;
     assert!(before.u64(last).is_ok());
     let stdin = child.0.stdin.as_mut().unwrap();
-    std::io::Write::write_all(stdin, b"go\n").unwrap();
+    stdin.write_all(b"go\n").unwrap();
     let mut text = [0; 5];
     child.0.stdout.as_mut().unwrap().read_exact(&mut text).unwrap();
     assert!(!process.is_same());
@@ -96,8 +103,7 @@ fn the_file_behind_a_mapping_is_opened_even_if_it_is_deleted() {
     let program = directory.path().join("a program");
     fs::copy("/bin/cat", &program).unwrap();
     let original = fs::read(&program).unwrap();
-    let mut command = Command::new(&program);
-    let child = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    let child = cat(&program);
     let process = Process::open(child.0.id()).unwrap();
     let map = process.memory_map().unwrap();
     let named = |map: &MemoryMap| {

@@ -78,10 +78,11 @@ impl Status {
         u64::from_str_radix(self.get(name)?, 16).ok()
     }
 
-    /// The process that traces this one.
+    /// The process that traces this one. The kernel names the thread that does.
     pub(super) fn tracer(&self) -> Option<u32> {
-        let tracer = self.number("TracerPid")?;
-        u32::try_from(tracer).ok().filter(|&tracer| tracer != 0)
+        let thread = self.number("TracerPid").filter(|&thread| thread != 0)?;
+        let status = Self::read(&thread.to_string()).unwrap_or_default();
+        u32::try_from(status.number("Tgid").unwrap_or(thread)).ok()
     }
 }
 
@@ -116,7 +117,8 @@ mod tests {
         assert_eq!(status.number("Uid"), Some(1000));
         assert_eq!(status.hex("CapEff"), Some(255));
         assert_eq!(status.get("Ui"), None);
-        assert_eq!(Status::parse("TracerPid:\t9".to_owned()).tracer(), Some(9));
+        let traced = Status::parse(format!("TracerPid:\t{}", u32::MAX));
+        assert_eq!(traced.tracer(), Some(u32::MAX));
     }
 
     proptest! {

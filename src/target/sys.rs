@@ -16,43 +16,45 @@ pub(super) enum Wait {
     Nothing,
     /// This thread has no tracee left.
     NoTracee,
-    /// The thread ended.
-    Ended { tid: i32 },
     /// The thread is about to receive `signal`, and stopped before it does.
     Signal { tid: i32, signal: i32 },
     /// The thread stopped because it was told to, or with its whole group.
     Event { tid: i32 },
-    /// Something else changed: continued.
-    Other,
 }
 
-/// Asks, without blocking, for one report of a tracee of the calling thread.
+/// Asks, without blocking, for one stop of a tracee of the calling thread. Ends are not asked
+/// for: a target that is our child is to be waited for by whoever started it.
 pub(super) fn wait_for_tracee() -> Result<Wait, Errno> {
-    let mut status = 0;
-    let flags = libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG;
-    // Safety: `status` is a valid place for the result for the length of the call.
-    let tid = unsafe { libc::waitpid(-1, &raw mut status, flags) };
-    match tid {
-        0 => Ok(Wait::Nothing),
-        -1 => match Errno::last() {
-            Errno::ECHILD => Ok(Wait::NoTracee),
-            Errno::EINTR => Ok(Wait::Nothing),
-            error => Err(error),
-        },
-        tid => Ok(decode(tid, status)),
+    let flags = libc::WSTOPPED | libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG;
+    // Safety: all zeros is a valid `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // Safety: `info` is a valid place for the result for the length of the call.
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) };
+    match Errno::result(result) {
+        Ok(_) => {}
+        Err(Errno::ECHILD) => return Ok(Wait::NoTracee),
+        Err(Errno::EINTR) => return Ok(Wait::Nothing),
+        Err(error) => return Err(error),
+    }
+    // Safety: waitid has filled in these two fields, or left them 0.
+    let (tid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok(decode(tid, status))
+}
+
+/// Stops: the signal, and above it the kind of ptrace event, if it is one.
+fn decode(tid: i32, status: i32) -> Wait {
+    match (tid, status >> 8) {
+        (0, _) => Wait::Nothing,
+        (tid, 0) => Wait::Signal { tid, signal: status },
+        (tid, _) => Wait::Event { tid },
     }
 }
 
-fn decode(tid: i32, status: i32) -> Wait {
-    if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) {
-        Wait::Ended { tid }
-    } else if !libc::WIFSTOPPED(status) {
-        Wait::Other
-    } else if status >> 16 == 0 {
-        Wait::Signal { tid, signal: libc::WSTOPSIG(status) }
-    } else {
-        Wait::Event { tid }
-    }
+/// Lets go of a tracee of the calling thread that has ended, so that nobody waits for us to.
+pub(super) fn reap(tid: i32) {
+    let flags = libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG;
+    // Safety: the status may be null: it is not wanted.
+    unsafe { libc::waitpid(tid, ptr::null_mut(), flags) };
 }
 
 /// Detaches from a stopped tracee of the calling thread; it runs on, and receives `signal` if
@@ -93,12 +95,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wait_statuses_are_told_apart() {
-        assert_eq!(decode(7, 0), Wait::Ended { tid: 7 });
-        assert_eq!(decode(7, 9), Wait::Ended { tid: 7 });
-        assert_eq!(decode(7, (34 << 8) | 0x7f), Wait::Signal { tid: 7, signal: 34 });
-        assert_eq!(decode(7, (128 << 16) | (5 << 8) | 0x7f), Wait::Event { tid: 7 });
-        assert_eq!(decode(7, 0xffff), Wait::Other);
+    fn kinds_of_stops_are_told_apart() {
+        assert_eq!(decode(0, 0), Wait::Nothing);
+        assert_eq!(decode(7, 34), Wait::Signal { tid: 7, signal: 34 });
+        assert_eq!(decode(7, (128 << 8) | 5), Wait::Event { tid: 7 });
+        assert_eq!(decode(7, (128 << 8) | 19), Wait::Event { tid: 7 });
     }
 
     #[test]

@@ -8,7 +8,7 @@
 mod debug_offsets;
 pub mod features;
 mod native;
-mod structures;
+pub mod structures;
 mod table;
 
 pub use debug_offsets::{DebugOffsets, Disagreement};

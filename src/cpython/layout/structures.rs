@@ -171,10 +171,10 @@ structures! {
     /// `PyStructObject` (`Modules/_struct.c`).
     StructObject from "PyStructObject" { s_codes }
     /// `PicklerObject` (`Modules/_pickle.c`).
-    Pickler from "PicklerObject" { memo }
+    Pickler from "PicklerObject" { memo, output_buffer }
     /// `UnpicklerObject`.
     Unpickler from "UnpicklerObject" {
-        stack, memo, memo_size, input_line, encoding, errors, num_marks
+        stack, memo, memo_size, input_line, encoding, errors, marks, marks_size
     }
     /// `simplequeueobject` (`Modules/_queuemodule.c`).
     SimpleQueue from "simplequeueobject" {
@@ -189,12 +189,14 @@ structures! {
     /// `StgDictObject` (`Modules/_ctypes/ctypes.h`), up to 3.12.
     StgDict from "StgDictObject" {
         ;
-        sizeof, proto, argtypes, converters, restype, checker, format, ndim,
+        sizeof, proto, argtypes, converters, restype, checker, format, ndim, ffi_type_pointer,
+        length,
     }
     /// `StgInfo` (`Modules/_ctypes/ctypes.h`), from 3.13 on.
     StgInfo from "StgInfo" {
         ;
         sizeof, proto, argtypes, converters, restype, checker, module, pointer_type, format, ndim,
+        ffi_type_pointer, length,
     }
     /// `PyMemoryViewObject` (`Include/memoryobject.h`).
     MemoryView from "PyMemoryViewObject" { mbuf, view }

@@ -5,6 +5,14 @@ use super::{DecodeError, EdgeSink, Label, Objects, Sight, TypeInfo};
 use crate::addr::Addr;
 use crate::target::memory::Memory;
 
+/// Where a description keeps what it allocated.
+pub(super) struct StgBuffers {
+    pub(super) format: Option<u64>,
+    pub(super) ndim: Option<u64>,
+    pub(super) ffi_type_pointer: Option<u64>,
+    pub(super) length: Option<u64>,
+}
+
 impl<M: Memory> Objects<'_, M> {
     /// Where the `StgInfo` of a `ctypes` type is: right behind the structure of its metatype's base.
     pub(super) fn stg_info(&self, object: Addr, ty: &TypeInfo) -> Option<Addr> {
@@ -20,7 +28,9 @@ impl<M: Memory> Objects<'_, M> {
         ty: &TypeInfo,
         sink: &mut impl EdgeSink,
     ) -> Result<(), DecodeError> {
-        let Some(info) = self.stg_info(object, ty) else { return Ok(()) };
+        let Some(info) = self.stg_info(object, ty) else {
+            return self.pointer_type_referents(object, ty, sink);
+        };
         let at = &self.layout.at.stg_info;
         let fields = [
             (at.proto, "proto"),
@@ -35,6 +45,24 @@ impl<M: Memory> Objects<'_, M> {
             self.optional_field(info, offset, Sight::Visited, Label::Field(name), sink)?;
         }
         Ok(())
+    }
+
+    /// What a pointer type points to: kept in the dictionary of the type and visited by the type
+    /// (`CDataType_traverse`, up to 3.12).
+    fn pointer_type_referents(
+        &self,
+        object: Addr,
+        ty: &TypeInfo,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        if ty.native_name.as_ref() != "_ctypes.PyCPointerType" {
+            return Ok(());
+        }
+        let Some(dict) = self.reference(object + self.layout.at.ty.tp_dict)? else {
+            return Ok(());
+        };
+        let label = Label::Field("proto");
+        self.optional_field(dict, self.layout.at.stg_dict.proto, Sight::Visited, label, sink)
     }
 
     /// What a `StgDict` owns besides its entries; no `tp_traverse` of its own visits it.
@@ -57,21 +85,29 @@ impl<M: Memory> Objects<'_, M> {
         Ok(())
     }
 
-    /// The bytes that a type's format string and shape take (`StgDict_sizeof`).
+    /// The bytes that a type's format string, shape and fields take (`PyCStgDict_sizeof`, from 3.13
+    /// on `CType_Type_sizeof`).
     pub(super) fn stg_extra_bytes(
         &self,
         info: Addr,
-        format: Option<u64>,
-        ndim: Option<u64>,
+        at: &StgBuffers,
     ) -> Result<u64, DecodeError> {
-        let mut bytes = 0;
-        if let Some(format) = format
+        /// `elements` of an `ffi_type`, behind its size, alignment and kind.
+        const ELEMENTS: u64 = 16;
+        let mut bytes = 0_u64;
+        if let Some(format) = at.format
             && let Some(text) = self.reference(info + format)?
         {
             bytes += self.c_text(text)?.len() as u64 + 1;
         }
-        if let Some(ndim) = ndim {
+        if let Some(ndim) = at.ndim {
             bytes += u64::from(self.memory.u32(info + ndim)?.min(64)) * 8;
+        }
+        if let (Some(ffi_type), Some(length)) = (at.ffi_type_pointer, at.length)
+            && self.reference(info + ffi_type + ELEMENTS)?.is_some()
+        {
+            let fields = self.memory.u64(info + length)?.saturating_add(1);
+            bytes = bytes.saturating_add(fields.saturating_mul(8));
         }
         Ok(bytes)
     }

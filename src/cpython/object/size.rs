@@ -1,10 +1,12 @@
 //! `sys.getsizeof` of any object, and what it does not count.
 
+use super::ctypes::StgBuffers;
 use super::{DecodeError, Native, Objects, TypeInfo};
 use crate::addr::Addr;
 use crate::cpython::layout::features::{
     HAVE_GC, LongLength, MANAGED_DICT, MANAGED_WEAKREF, PreHeader,
 };
+use crate::cpython::layout::structures::{StgDict, StgInfo};
 use crate::cpython::layout::{OB_SIZE, OBJECT_SIZE};
 use crate::target::memory::Memory;
 
@@ -96,7 +98,9 @@ impl<M: Memory> Objects<'_, M> {
             }
             Native::StgDict => {
                 let own = at.stg_dict.sizeof.unwrap_or(0).saturating_sub(at.dict.sizeof);
-                let extra = self.stg_extra_bytes(object, at.stg_dict.format, at.stg_dict.ndim)?;
+                let StgDict { format, ndim, ffi_type_pointer, length, .. } = at.stg_dict;
+                let buffers = StgBuffers { format, ndim, ffi_type_pointer, length };
+                let extra = self.stg_extra_bytes(object, &buffers)?;
                 plain(self.dict_size(object, basic)? + own + extra)
             }
             Native::Set => {
@@ -314,9 +318,10 @@ impl<M: Memory> Objects<'_, M> {
 
     /// A type of `ctypes`: from 3.13 on the metatype has a `__sizeof__` of its own.
     fn ctypes_type_size(&self, object: Addr, ty: &TypeInfo) -> Result<u64, DecodeError> {
-        let at = &self.layout.at.stg_info;
+        let StgInfo { format, ndim, ffi_type_pointer, length, .. } = self.layout.at.stg_info;
+        let buffers = StgBuffers { format, ndim, ffi_type_pointer, length };
         match self.stg_info(object, ty) {
-            Some(info) => Ok(ty.tp_basicsize + self.stg_extra_bytes(info, at.format, at.ndim)?),
+            Some(info) => Ok(ty.tp_basicsize + self.stg_extra_bytes(info, &buffers)?),
             None => self.type_size(object),
         }
     }
@@ -415,16 +420,22 @@ impl<M: Memory> Objects<'_, M> {
         Ok(count + 1)
     }
 
-    /// `_pickle.Pickler.__sizeof__`: the memo's table.
+    /// `_pickle.Pickler.__sizeof__`: the memo's table and the buffer.
     fn pickler_bytes(&self, object: Addr) -> Result<u64, DecodeError> {
         /// `sizeof(PyMemoTable)`, the offset of `mt_allocated` in it, `sizeof(PyMemoEntry)`.
         const TABLE: u64 = 32;
         const ALLOCATED: u64 = 16;
         const ENTRY: u64 = 16;
-        let Some(memo) = self.reference(object + self.layout.at.pickler.memo)? else {
-            return Ok(0);
-        };
-        Ok(TABLE + self.memory.u64(memo + ALLOCATED)?.saturating_mul(ENTRY))
+        let at = &self.layout.at.pickler;
+        let mut bytes = 0_u64;
+        if let Some(memo) = self.reference(object + at.memo)? {
+            bytes = TABLE + self.memory.u64(memo + ALLOCATED)?.saturating_mul(ENTRY);
+        }
+        if let Some(buffer) = self.reference(object + at.output_buffer)? {
+            let len = u64::try_from(self.ob_size(buffer)?).unwrap_or(0);
+            bytes = bytes.saturating_add(len).saturating_add(EMPTY_BYTES);
+        }
+        Ok(bytes)
     }
 
     /// `_pickle.Unpickler.__sizeof__`: memo, marks and three C strings.
@@ -435,8 +446,10 @@ impl<M: Memory> Objects<'_, M> {
             let size = self.memory.u64(object + at.memo_size)?;
             bytes = bytes.saturating_add(size.saturating_mul(POINTER));
         }
-        let marks = self.memory.u64(object + at.num_marks)?;
-        bytes = bytes.saturating_add(marks.saturating_mul(POINTER));
+        if !self.memory.addr(object + at.marks)?.is_null() {
+            let size = self.memory.u64(object + at.marks_size)?;
+            bytes = bytes.saturating_add(size.saturating_mul(POINTER));
+        }
         for text in [at.input_line, at.encoding, at.errors] {
             if let Some(text) = self.reference(object + text)? {
                 bytes = bytes.saturating_add(self.c_text(text)?.len() as u64 + 1);

@@ -1,7 +1,7 @@
 //! How much memory may be used without harm to the machine, our container or the target's.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The bytes left on this machine and in the control groups of both processes; nothing if the
 /// kernel does not say.
@@ -37,14 +37,14 @@ fn group_headroom(root: &Path, text: &str) -> Option<u64> {
         let path = path.trim_start_matches('/');
         let group = if path.contains("..") { base.clone() } else { base.join(path) };
         for group in group.ancestors().take_while(|group| group.starts_with(&base)) {
-            let room = room(&group.to_path_buf(), files);
+            let room = room(group, files);
             least = least.into_iter().chain(room).min();
         }
     }
     least
 }
 
-fn room(group: &PathBuf, (max, current, cache): (&str, &str, &str)) -> Option<u64> {
+fn room(group: &Path, (max, current, cache): (&str, &str, &str)) -> Option<u64> {
     let number = |name| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
     // `max` is no number: no limit.
     let left = number(max)?.saturating_sub(number(current)?);
