@@ -3,6 +3,7 @@
 //! memory. See `ARCHITECTURE.md` for the way from a pid to an answer.
 
 pub mod addr;
+pub mod analysis;
 pub mod facts;
 pub mod graph;
 pub mod limits;
