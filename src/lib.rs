@@ -4,7 +4,13 @@
 
 pub mod addr;
 pub mod analysis;
+pub mod cli;
+pub mod error;
 pub mod facts;
 pub mod graph;
 pub mod limits;
+mod processes;
+pub mod report;
+pub mod snapshot;
+pub mod source;
 pub mod target;

@@ -1,0 +1,4 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use super::*;
