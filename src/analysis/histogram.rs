@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::graph::{HeapGraph, ObjectFlags};
 
-/// By what the types are sorted, most first; ties by name.
+/// By what the types are sorted, most first; ties by the other, then by name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum SortBy {
     /// Shallow bytes and the buffers outside them.

@@ -122,7 +122,7 @@ mod tests {
     fn on_a_terminal_long_names_lose_their_middle() {
         insta::assert_snapshot!(text(Some(27)), @r"
         count  type
-           12  package.m…ClassName
+           12  package.m….ClassName
         1,234  bad�[2Jname
         ");
         assert_eq!(middle("abcdef", 0), "…");

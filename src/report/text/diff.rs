@@ -48,11 +48,12 @@ fn told(out: &mut dyn Write, suspects: &[Suspect], layout: &Layout) -> io::Resul
         } else {
             String::new()
         };
-        let title = format!(
-            "{} {name}, {}{along}",
-            units::signed_count(suspect.objects_delta),
-            units::signed_bytes(suspect.bytes_delta)
-        );
+        let title = if suspect.objects_delta == 0 {
+            format!("{name} grew by {}{along}", units::bytes(own))
+        } else {
+            let bytes = units::signed_bytes(suspect.bytes_delta);
+            format!("{} {name}, {bytes}{along}", units::signed_count(suspect.objects_delta))
+        };
         writeln!(out, "{}", layout.style.red(&title.replace(char::is_control, "\u{fffd}")))?;
         for held in suspect.held_by.iter().take(3) {
             let share = units::percent(held.objects, suspect.held_objects);
