@@ -307,3 +307,68 @@ fn a_closed_pipe_is_success() {
     assert!(error.is_closed_pipe(), "{error:?}");
     assert_eq!(format!("{:?}", exit::code(&Err(error))), format!("{:?}", ExitCode::SUCCESS));
 }
+
+/// A backend whose heaps grow, and which remembers the process it was asked for.
+struct Growing(std::cell::RefCell<Vec<u32>>);
+
+impl Backend for Growing {
+    fn load(&self, source: &Source, _: &Options) -> Result<Snapshot, Error> {
+        let &Source::Pid(pid) = source else { return Err(Error::NotBuilt("a file")) };
+        assert!(Path::new(&format!("/proc/{pid}/stat")).exists(), "the program runs");
+        self.0.borrow_mut().push(pid);
+        Ok(heap(pid, 100 * self.0.borrow().len() as u64))
+    }
+    fn save(&self, _: &Snapshot, path: &Path, _: bool) -> Result<(), Error> {
+        Err(Error::Exists(path.to_owned()))
+    }
+    fn processes(&self) -> Vec<PythonProcess> {
+        Vec::new()
+    }
+    fn process_tree(&self, pid: u32) -> Vec<u32> {
+        vec![pid]
+    }
+    fn diagnose(&self, _: u32) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn the_demonstration_names_the_culprit_and_leaves_no_child_behind() {
+    let backend = Growing(std::cell::RefCell::default());
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut context = Context {
+        backend: &backend,
+        out: &mut out,
+        err: &mut err,
+        style: Style::PLAIN,
+        width: None,
+        quiet: false,
+        strict: false,
+        interactive: false,
+    };
+    let cli = args::Cli::try_parse_from(["pyheap", "demo"]).unwrap();
+    commands::run(&cli.command, &mut context).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    let culprit = "The culprit: app.Session, kept by module app.cache → list[*] → Session";
+    assert!(out.contains(culprit), "{out}");
+    let pids = backend.0.into_inner();
+    assert_eq!(pids.len(), 2);
+    for pid in pids {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left behind");
+    }
+}
+
+#[test]
+fn the_help_lists_what_there_is() {
+    let (_, help, _) = pyheap("--help");
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    insta::assert_snapshot!(commands.join(" "), @"ps snapshot histogram objects show diff doctor demo completions man");
+    assert!(help.contains("Exit codes: 0 done"));
+}
