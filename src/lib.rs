@@ -3,11 +3,17 @@
 //! memory. See `ARCHITECTURE.md` for the way from a pid to an answer.
 
 pub mod addr;
+pub mod analysis;
+pub mod cli;
 pub mod cpython;
+pub mod error;
 pub mod facts;
 pub mod graph;
 pub mod heap;
 pub mod limits;
-pub mod take;
+mod processes;
+pub mod report;
 pub mod snapshot;
+pub mod source;
+pub mod take;
 pub mod target;

@@ -1,6 +1,10 @@
 //! Plain facts about a target, as they go into JSON and into files. No behaviour.
 
+mod python_process;
+
 use serde::{Deserialize, Serialize};
+
+pub use python_process::PythonProcess;
 
 /// The process or core file that was read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -84,4 +88,15 @@ pub struct Facts {
     pub generations: Vec<GenerationFacts>,
     /// When the snapshot was taken, in seconds since 1970 (UTC).
     pub taken_at: f64,
+}
+
+impl ProcessFacts {
+    /// Whether both facts are of one process, so that an address means the same in both. Facts that
+    /// do not say when the process started never are.
+    #[must_use]
+    pub fn is_same_process(&self, other: &Self) -> bool {
+        self.start_ticks != 0
+            && (self.pid, self.start_ticks) == (other.pid, other.start_ticks)
+            && self.boot_id == other.boot_id
+    }
 }

@@ -5,6 +5,7 @@
 //! the rank of its address.
 
 mod anomaly;
+mod builder;
 mod csr;
 mod ids;
 mod interner;
@@ -14,6 +15,7 @@ mod shape;
 use rustc_hash::FxHashMap;
 
 pub use anomaly::{Anomalies, Anomaly};
+pub use builder::GraphBuilder;
 pub use csr::Csr;
 pub use ids::{ObjectId, ShapeId, StringId, TypeId};
 pub use interner::Interner;

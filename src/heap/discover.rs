@@ -72,11 +72,7 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
         if dangling > 0 {
             self.anomalies.add("a reference leads out of the target's memory", dangling, &[]);
         }
-        Discovered {
-            objects: self.found,
-            namespaces: self.namespaces,
-            anomalies: self.anomalies,
-        }
+        Discovered { objects: self.found, namespaces: self.namespaces, anomalies: self.anomalies }
     }
 
     /// The closure over exact references.

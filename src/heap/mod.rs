@@ -71,18 +71,12 @@ pub fn is_collecting(memory: &impl Memory, found: &Found, limits: Limits) -> boo
 }
 
 /// Walks the heap of a process whose memory stands still.
-pub fn walk(
-    memory: &impl Memory,
-    map: &MemoryMap,
-    found: &Found,
-    options: WalkOptions,
-) -> Walked {
+pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkOptions) -> Walked {
     let limits = options.limits;
     let interpreters = interpreters(memory, found, limits);
     let readable = || map.iter().filter(|mapping| mapping.read).map(|mapping| mapping.range);
     let set = || AddressSet::covering(ranges(readable()));
-    let mut tracked =
-        Tracked { generations: [set(), set(), set(), set()], objects: Vec::new() };
+    let mut tracked = Tracked { generations: [set(), set(), set(), set()], objects: Vec::new() };
     let mut anomalies = Anomalies::default();
     let mut roots = Vec::new();
     let mut generations = Vec::new();

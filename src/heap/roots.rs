@@ -178,12 +178,10 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
         let memory = self.objects.memory;
         Ok(match (at.thread.current_frame, at.thread.cframe, at.c_frame.current_frame) {
             (Some(current), _, _) => memory.addr(thread + current)?,
-            (None, Some(cframe), Some(current)) => {
-                match memory.addr(thread + cframe)?.non_null() {
-                    Some(cframe) => memory.addr(cframe + current)?,
-                    None => Addr::NULL,
-                }
-            }
+            (None, Some(cframe), Some(current)) => match memory.addr(thread + cframe)?.non_null() {
+                Some(cframe) => memory.addr(cframe + current)?,
+                None => Addr::NULL,
+            },
             _ => memory.addr(thread + at.thread.frame.unwrap_or(0))?,
         })
     }

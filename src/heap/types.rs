@@ -38,9 +38,8 @@ impl Types {
         let too_deep =
             DecodeError::Implausible { what: "a chain of base types", addr, value: depth as u64 };
         let depth = depth.checked_sub(1).ok_or(too_deep)?;
-        let resolved = objects
-            .read_type(addr, |base| self.resolve_within(objects, base, depth))
-            .map(Arc::new);
+        let resolved =
+            objects.read_type(addr, |base| self.resolve_within(objects, base, depth)).map(Arc::new);
         match self.by_addr.write() {
             // Another worker may have been faster: all use the same value.
             Ok(mut types) => match types.entry(addr) {

@@ -102,11 +102,7 @@ pub(super) fn verify(
 }
 
 /// A thread must know its interpreter.
-fn check_threads(
-    memory: &impl Memory,
-    layout: &Layout,
-    interpreter: Addr,
-) -> Result<(), String> {
+fn check_threads(memory: &impl Memory, layout: &Layout, interpreter: Addr) -> Result<(), String> {
     let at = &layout.at;
     let Some(head) = at.interpreter.threads_head.or(at.interpreter.tstate_head) else {
         return Err("the layout has no list of threads".to_owned());

@@ -156,8 +156,7 @@ fn examine(
                 Ok(verified) => {
                     // A guess by minor release: now the full version is known.
                     let Some(version) = verified.version else { continue };
-                    if (version.major, version.minor)
-                        != (guess.version.major, guess.version.minor)
+                    if (version.major, version.minor) != (guess.version.major, guess.version.minor)
                     {
                         continue;
                     }

@@ -44,11 +44,11 @@ pub(super) fn read(candidate: &Candidate, memory: &impl Memory) -> Result<Vec<Gu
     let mut guesses = Vec::new();
     for minor in SILENT_MINORS {
         let version = Version::new(3, minor, u8::MAX);
-        let fits = match (candidate.runtime_size, Offsets::of(version, false)?.size("_PyRuntimeState"))
-        {
-            (Some(found), Some(expected)) => found == u64::from(expected),
-            _ => true,
-        };
+        let fits =
+            match (candidate.runtime_size, Offsets::of(version, false)?.size("_PyRuntimeState")) {
+                (Some(found), Some(expected)) => found == u64::from(expected),
+                _ => true,
+            };
         let guess = Guess { version, is_exact: false, build, head: head.clone() };
         if fits {
             guesses.insert(0, guess);

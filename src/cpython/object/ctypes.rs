@@ -87,11 +87,7 @@ impl<M: Memory> Objects<'_, M> {
 
     /// The bytes that a type's format string, shape and fields take (`PyCStgDict_sizeof`, from 3.13
     /// on `CType_Type_sizeof`).
-    pub(super) fn stg_extra_bytes(
-        &self,
-        info: Addr,
-        at: &StgBuffers,
-    ) -> Result<u64, DecodeError> {
+    pub(super) fn stg_extra_bytes(&self, info: Addr, at: &StgBuffers) -> Result<u64, DecodeError> {
         /// `elements` of an `ffi_type`, behind its size, alignment and kind.
         const ELEMENTS: u64 = 16;
         let mut bytes = 0_u64;

@@ -113,8 +113,8 @@ impl<M: Memory> Objects<'_, M> {
         let flags = self.memory.u32(code + at.co_flags)?;
         let arguments: u64 = u64::from(self.memory.u32(code + at.co_argcount)?)
             + u64::from(self.memory.u32(code + at.co_kwonlyargcount)?);
-        let keywords = (flags & CO_VARKEYWORDS != 0)
-            .then(|| arguments + u64::from(flags & CO_VARARGS != 0));
+        let keywords =
+            (flags & CO_VARKEYWORDS != 0).then(|| arguments + u64::from(flags & CO_VARARGS != 0));
         let tuple = |offset: Option<u64>| -> Result<(Addr, u64), DecodeError> {
             let Some(offset) = offset else { return Ok((Addr::NULL, 0)) };
             let tuple = self.memory.addr(code + offset)?;

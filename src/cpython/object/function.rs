@@ -2,7 +2,7 @@
 
 use super::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
 use crate::addr::Addr;
-use crate::cpython::layout::{NativeField, FieldRole};
+use crate::cpython::layout::{FieldRole, NativeField};
 use crate::target::memory::Memory;
 
 /// The label of an attribute that we name.
@@ -168,13 +168,7 @@ impl<M: Memory> Objects<'_, M> {
         if heap {
             let heap_type = &self.layout.at.heap_type;
             self.field(object + at.tp_dict, see, Label::Namespace("__dict__"), sink)?;
-            self.optional_field(
-                object,
-                heap_type.ht_module,
-                see,
-                Label::Field("ht_module"),
-                sink,
-            )?;
+            self.optional_field(object, heap_type.ht_module, see, Label::Field("ht_module"), sink)?;
             let hide = Sight::Hidden;
             self.field(object + heap_type.ht_name, hide, attribute("__name__"), sink)?;
             self.field(object + heap_type.ht_qualname, hide, attribute("__qualname__"), sink)?;

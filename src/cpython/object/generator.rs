@@ -15,8 +15,7 @@ impl<M: Memory> Objects<'_, M> {
         let at = &self.layout.at.generator;
         let see = Sight::Visited;
         let attribute = |name| Label::Attribute(Name::Known(name));
-        let sees_name =
-            if self.layout.has.generator_visits_name { see } else { Sight::Hidden };
+        let sees_name = if self.layout.has.generator_visits_name { see } else { Sight::Hidden };
         self.field(object + at.gi_name, sees_name, attribute("__name__"), sink)?;
         self.field(object + at.gi_qualname, sees_name, attribute("__qualname__"), sink)?;
         self.optional_field(object, at.gi_code, see, attribute("gi_code"), sink)?;
@@ -44,12 +43,12 @@ impl<M: Memory> Objects<'_, M> {
             return self.interpreter_frame_referents(frame, sink);
         }
         // Of a cleared frame only the code object is still owned (from 3.12 on).
-        if let Some(executable) = self.layout.at.interpreter_frame.f_executable.or(
-            match at.gi_code {
+        if let Some(executable) =
+            self.layout.at.interpreter_frame.f_executable.or(match at.gi_code {
                 Some(_) => None,
                 None => self.layout.at.interpreter_frame.f_code,
-            },
-        ) {
+            })
+        {
             let code = self.memory.addr(frame + executable)?.without_tag(3);
             if let Some(code) = code.non_null() {
                 sink.edge(see, code, attribute("gi_code"));

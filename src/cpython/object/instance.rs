@@ -47,7 +47,10 @@ impl<M: Memory> Objects<'_, M> {
     /// Where an object keeps the pointer to its dictionary (`_PyObject_ComputedDictPointer`).
     fn dict_pointer(&self, object: Addr, ty: &TypeInfo) -> Result<Option<Addr>, DecodeError> {
         if ty.tp_dictoffset >= 0 {
-            return Ok(u64::try_from(ty.tp_dictoffset).ok().filter(|&at| at > 0).map(|at| object + at));
+            return Ok(u64::try_from(ty.tp_dictoffset)
+                .ok()
+                .filter(|&at| at > 0)
+                .map(|at| object + at));
         }
         // A negative offset counts from the end of a variable-sized object.
         let items = if ty.has(LONG_SUBCLASS) && self.layout.has.long_length == LongLength::Tag {

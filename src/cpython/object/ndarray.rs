@@ -55,11 +55,8 @@ impl<M: Memory> Objects<'_, M> {
         // numpy 1 has flags and a type number before a 32-bit size; in numpy 2 that word is the
         // upper half of other fields and the size follows.
         let old = u64::from(self.memory.u32(descr + DESCR_ELSIZE_1)?);
-        let item_bytes = if self.is_new_descr(descr)? {
-            self.memory.u64(descr + DESCR_ELSIZE_2)?
-        } else {
-            old
-        };
+        let item_bytes =
+            if self.is_new_descr(descr)? { self.memory.u64(descr + DESCR_ELSIZE_2)? } else { old };
         if item_bytes > 1 << 40 {
             return Err(implausible(item_bytes));
         }

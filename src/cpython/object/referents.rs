@@ -1,6 +1,6 @@
 //! All references of one object: what `gc.get_referents` returns, and what it does not.
 
-use super::{DecodeError, EdgeSink, Label, Native, Name, Objects, Run, Sight, TypeInfo};
+use super::{DecodeError, EdgeSink, Label, Name, Native, Objects, Run, Sight, TypeInfo};
 use crate::addr::Addr;
 use crate::cpython::layout::OBJECT_SIZE;
 use crate::target::memory::Memory;

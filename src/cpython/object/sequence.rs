@@ -167,11 +167,7 @@ impl<M: Memory> Objects<'_, M> {
     }
 
     /// The number of items of a variable-sized object, which is not negative.
-    pub(super) fn item_count(
-        &self,
-        object: Addr,
-        what: &'static str,
-    ) -> Result<u64, DecodeError> {
+    pub(super) fn item_count(&self, object: Addr, what: &'static str) -> Result<u64, DecodeError> {
         let len = self.ob_size(object)?;
         u64::try_from(len).map_err(|_| DecodeError::Implausible {
             what,

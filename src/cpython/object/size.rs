@@ -147,7 +147,9 @@ impl<M: Memory> Objects<'_, M> {
                 };
                 // The ring is counted only by the versions whose type defines __sizeof__.
                 let counted = self.layout.has.byte_array_owns_bytes;
-                if counted { with(items) } else {
+                if counted {
+                    with(items)
+                } else {
                     Ok(Size { shallow: basic, buffer: items, ..Size::default() })
                 }
             }
@@ -234,9 +236,7 @@ impl<M: Memory> Objects<'_, M> {
         let (header, digits) = match self.layout.has.long_length {
             LongLength::SignedSize => (HEADER, self.ob_size(object)?.unsigned_abs()),
             LongLength::SignedSizeOfOne => (HEADER, self.ob_size(object)?.unsigned_abs().max(1)),
-            LongLength::Tag => {
-                (ty.tp_basicsize, (self.memory.u64(object + OB_SIZE)? >> 3).max(1))
-            }
+            LongLength::Tag => (ty.tp_basicsize, (self.memory.u64(object + OB_SIZE)? >> 3).max(1)),
         };
         let shallow = header.saturating_add(digits.saturating_mul(DIGIT));
         Ok(Size { shallow, ..Size::default() })

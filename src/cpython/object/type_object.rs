@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{DecodeError, Known, Objects};
 use crate::addr::Addr;
 use crate::cpython::layout::features::{
-    DICT_SUBCLASS, HAVE_GC, HEAPTYPE, LONG_SUBCLASS, MANAGED_DICT, MANAGED_WEAKREF,
-    StaticTypeDict, TYPE_SUBCLASS,
+    DICT_SUBCLASS, HAVE_GC, HEAPTYPE, LONG_SUBCLASS, MANAGED_DICT, MANAGED_WEAKREF, StaticTypeDict,
+    TYPE_SUBCLASS,
 };
 use crate::cpython::layout::{NativeField, OB_TYPE};
 use crate::target::memory::Memory;
@@ -334,11 +334,7 @@ impl<M: Memory> Objects<'_, M> {
     }
 
     /// The keys that objects of a type share (`ht_cached_keys`), and the room for values.
-    fn read_shared_keys(
-        &self,
-        ty: Addr,
-        raw: &RawType,
-    ) -> Result<(Arc<[Addr]>, u64), DecodeError> {
+    fn read_shared_keys(&self, ty: Addr, raw: &RawType) -> Result<(Arc<[Addr]>, u64), DecodeError> {
         let none = || (Arc::from(Vec::new()), 0);
         if raw.flags & HEAPTYPE == 0 || raw.flags & MANAGED_DICT == 0 {
             return Ok(none());
@@ -376,8 +372,12 @@ impl<M: Memory> Objects<'_, M> {
             "module" => Native::Module,
             "function" => Native::Function(fields().unwrap_or_default()),
             "builtin_function_or_method" | "builtin_method" => Native::CFunction,
-            "weakref" | "weakproxy" | "weakcallableproxy" | "weakref.ReferenceType"
-            | "weakref.ProxyType" | "weakref.CallableProxyType" => Native::WeakReference,
+            "weakref"
+            | "weakproxy"
+            | "weakcallableproxy"
+            | "weakref.ReferenceType"
+            | "weakref.ProxyType"
+            | "weakref.CallableProxyType" => Native::WeakReference,
             "memoryview" => Native::MemoryView,
             "managedbuffer" => Native::ManagedBuffer,
             "collections.defaultdict" => Native::DefaultDict,

@@ -51,9 +51,7 @@ impl<M: Memory> Objects<'_, M> {
         let word = self.memory.i64(object + OB_SIZE).ok()?;
         let (digits, negative) = match self.layout.has.long_length {
             LongLength::Tag => (word.cast_unsigned() >> 3, word & 3 == 2),
-            LongLength::SignedSize | LongLength::SignedSizeOfOne => {
-                (word.unsigned_abs(), word < 0)
-            }
+            LongLength::SignedSize | LongLength::SignedSizeOfOne => (word.unsigned_abs(), word < 0),
         };
         let digit = |nth: u64| self.memory.u32(object + OB_DIGIT + nth * 4).map(i64::from).ok();
         let value = match digits {

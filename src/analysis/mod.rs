@@ -1,0 +1,16 @@
+//! Questions to a heap, as pure functions from a graph to a result. No I/O, no text layout.
+
+pub mod diff;
+pub mod growth;
+pub mod histogram;
+pub mod lookup;
+pub mod paths;
+pub mod references;
+pub mod suspects;
+
+pub use diff::{Diff, Identity, TypeDiff};
+pub use growth::Growth;
+pub use histogram::{Histogram, SortBy, TypeTotals};
+pub use lookup::{LookupError, TypeMatch};
+pub use paths::{HeldBy, Path, PathRoot, Paths, Step};
+pub use suspects::Suspect;

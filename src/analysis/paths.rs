@@ -1,0 +1,398 @@
+//! Why objects are alive: the shortest path to each from the best root that reaches it.
+//!
+//! One breadth-first walk over all edges, hidden ones too, in three rounds: from modules and
+//! frames, then from the states of threads and interpreters and what is static, last from what
+//! only the collector knows. What a round has reached stays as it is, so a path from a module is
+//! preferred to a shorter one from the collector's list.
+
+use rustc_hash::FxHashMap;
+
+use super::diff::bytes_of;
+use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind};
+
+/// Where a path begins.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PathRoot {
+    /// The kind of the root; nothing if no known root reaches the object.
+    pub kind: Option<RootKind>,
+    /// Its name.
+    pub name: String,
+}
+
+/// One object of a path.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Step {
+    /// The full name of its type.
+    pub type_name: String,
+    /// The label by which the one before refers to it; empty at a root.
+    pub label: String,
+}
+
+/// How an object is reached. The root stands for the module object itself, and the `__dict__` of
+/// an instance or module is folded into the attribute behind it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Path {
+    /// Where it begins.
+    pub root: PathRoot,
+    /// The objects from the root to the object itself.
+    pub steps: Vec<Step>,
+}
+
+/// Objects that are reached in the same way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldBy {
+    /// The way, positions written as `[*]`.
+    pub path: Path,
+    /// How many objects are reached so.
+    pub objects: u64,
+    /// Their shallow and buffer bytes.
+    pub bytes: u64,
+    /// One of them.
+    pub example: ObjectId,
+}
+
+/// No parent: the object is held by a root, or not reached.
+const NONE: u32 = u32::MAX;
+
+/// The shortest path to every object, as a tree.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The object before, or [`NONE`].
+    parents: Vec<u32>,
+    /// Which edge of the parent (the hidden ones counted behind the others), or which root; or
+    /// [`NONE`] for what is not reached.
+    edges: Vec<u32>,
+}
+
+/// The round in which a root's objects are reached.
+const fn round(kind: RootKind) -> u8 {
+    match kind {
+        RootKind::Module | RootKind::Frame => 0,
+        RootKind::Collector => 2,
+        _ => 1,
+    }
+}
+
+impl Paths {
+    /// Walks the heap.
+    #[must_use]
+    pub fn new(graph: &HeapGraph) -> Self {
+        let mut paths = Self { parents: vec![NONE; graph.len()], edges: vec![NONE; graph.len()] };
+        let mut queue: Vec<ObjectId> = Vec::new();
+        for this_round in 0..3 {
+            let roots = graph.roots.iter().enumerate();
+            for (index, root) in roots.filter(|(_, root)| round(root.kind) == this_round) {
+                paths.reach(root.object, NONE, index, &mut queue);
+            }
+            let mut next = 0;
+            while let Some(&object) = queue.get(next) {
+                next += 1;
+                let hidden = graph.hidden_referents.of(object);
+                for (nth, &to) in graph.referents.of(object).iter().chain(hidden).enumerate() {
+                    paths.reach(to, object.0, nth, &mut queue);
+                }
+            }
+            queue.clear();
+        }
+        paths
+    }
+
+    /// Notes how an object is reached, unless it was before.
+    fn reach(&mut self, object: ObjectId, parent: u32, edge: usize, queue: &mut Vec<ObjectId>) {
+        let slots = (self.parents.get_mut(object.index()), self.edges.get_mut(object.index()));
+        if let (Some(parent_slot), Some(edge_slot)) = slots
+            && *edge_slot == NONE
+        {
+            *parent_slot = parent;
+            *edge_slot = u32::try_from(edge).unwrap_or(NONE - 1);
+            queue.push(object);
+        }
+    }
+
+    /// Whether any root reaches the object.
+    #[must_use]
+    pub fn reaches(&self, object: ObjectId) -> bool {
+        self.edges.get(object.index()).is_some_and(|&edge| edge != NONE)
+    }
+
+    /// The object before this one on its path.
+    #[must_use]
+    pub fn parent(&self, object: ObjectId) -> Option<ObjectId> {
+        self.parents.get(object.index()).copied().filter(|&id| id != NONE).map(ObjectId)
+    }
+
+    /// The objects of the path to an object, from the one that the root holds. No path is longer
+    /// than the heap has objects, and parents are reached before their children.
+    #[must_use]
+    pub fn objects_to(&self, object: ObjectId) -> Vec<ObjectId> {
+        let mut objects = vec![object];
+        let mut at = object;
+        while let Some(parent) = self.parent(at) {
+            objects.push(parent);
+            at = parent;
+        }
+        objects.reverse();
+        objects
+    }
+
+    /// The label of the edge by which an object is reached; nothing at a root.
+    fn label(&self, graph: &HeapGraph, object: ObjectId) -> Option<(ObjectId, EdgeLabel)> {
+        let parent = self.parent(object)?;
+        let nth = self.edges.get(object.index()).map(|&edge| edge as usize)?;
+        let visible = graph.referents.of(parent).len();
+        let (shapes_of, nth) = match nth.checked_sub(visible) {
+            None => (&graph.shapes_of, nth),
+            Some(nth) => (&graph.hidden_shapes_of, nth),
+        };
+        let shape = shapes_of.get(parent.index()).copied().unwrap_or_default();
+        Some((parent, graph.shapes.label(shape, nth)?))
+    }
+
+    /// The root at the beginning of the path through `first`.
+    fn root(&self, graph: &HeapGraph, first: ObjectId) -> PathRoot {
+        let edge = self.edges.get(first.index()).copied().unwrap_or(NONE);
+        match graph.roots.get(edge as usize).filter(|_| edge != NONE) {
+            Some(root) => {
+                PathRoot { kind: Some(root.kind), name: graph.strings.text(root.name).to_owned() }
+            }
+            None => PathRoot { kind: None, name: String::new() },
+        }
+    }
+
+    /// The path to one object, with the positions as they are.
+    #[must_use]
+    pub fn to(&self, graph: &HeapGraph, object: ObjectId) -> Path {
+        let objects = self.objects_to(object);
+        let first = objects.first().copied().unwrap_or(object);
+        let root = self.root(graph, first);
+        let mut steps = Vec::with_capacity(objects.len());
+        for &at in &objects {
+            let label = match self.label(graph, at) {
+                Some((owner, label)) => graph.label_text(owner, Some(label)),
+                None if self.parent(at).is_some() => "?".to_owned(),
+                None => String::new(),
+            };
+            steps.push(self.step(graph, at, label));
+        }
+        Path { steps: fold(steps, root.kind), root }
+    }
+
+    /// A step, not yet folded: whether it is a namespace is decided by the flag.
+    fn step(&self, graph: &HeapGraph, object: ObjectId, label: String) -> RawStep {
+        RawStep {
+            step: Step { type_name: graph.type_name_of(object).to_owned(), label },
+            namespace: graph.flags_of(object).has(ObjectFlags::NAMESPACE),
+        }
+    }
+
+    /// The ways in which some objects are reached: most bytes first, then most objects.
+    ///
+    /// Linear in the objects and the paths above them: the way of an object is that of its parent
+    /// and one step, each way has a number, and a step that repeats itself (a linked list) adds no
+    /// new one.
+    #[must_use]
+    pub fn group(
+        &self,
+        graph: &HeapGraph,
+        objects: impl IntoIterator<Item = ObjectId>,
+    ) -> Vec<HeldBy> {
+        Grouping::new(self, graph).group(objects)
+    }
+}
+
+/// A step and whether it is the dictionary of an instance, class or module.
+struct RawStep {
+    step: Step,
+    namespace: bool,
+}
+
+/// Folds `.__dict__` into the attribute behind it, and the module object into its root.
+fn fold(raw: Vec<RawStep>, root: Option<RootKind>) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::with_capacity(raw.len());
+    let mut raw = raw.into_iter().peekable();
+    if root == Some(RootKind::Module) {
+        let _ = raw.next();
+    }
+    while let Some(current) = raw.next() {
+        let is_hop = current.namespace && current.step.label == ".__dict__";
+        let folds = is_hop && raw.peek().is_some_and(|next| next.step.label.starts_with('.'));
+        if !folds {
+            steps.push(current.step);
+        }
+    }
+    steps
+}
+
+/// The way of an object: the way of its parent, and a step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Way {
+    parent: Option<u32>,
+    /// Which type name, or for a root which root.
+    type_name: u32,
+    label: WayLabel,
+}
+
+/// A label without its position.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum WayLabel {
+    Root(u32),
+    Exact(EdgeLabel),
+    Index,
+    Value,
+    Key,
+    Member,
+    Stack,
+    Unknown,
+}
+
+/// The ways that were met, by number.
+struct Grouping<'a> {
+    paths: &'a Paths,
+    graph: &'a HeapGraph,
+    ways: Vec<Way>,
+    numbers: FxHashMap<Way, u32>,
+    of_object: FxHashMap<ObjectId, u32>,
+}
+
+impl<'a> Grouping<'a> {
+    fn new(paths: &'a Paths, graph: &'a HeapGraph) -> Self {
+        Self {
+            paths,
+            graph,
+            ways: Vec::new(),
+            numbers: FxHashMap::default(),
+            of_object: FxHashMap::default(),
+        }
+    }
+
+    fn group(mut self, objects: impl IntoIterator<Item = ObjectId>) -> Vec<HeldBy> {
+        let mut groups: FxHashMap<u32, (u64, u64, ObjectId)> = FxHashMap::default();
+        for object in objects {
+            let way = self.way(object);
+            let (count, bytes, _) = groups.entry(way).or_insert((0, 0, object));
+            *count += 1;
+            *bytes = bytes.saturating_add(bytes_of(self.graph, object));
+        }
+        let mut groups: Vec<(u32, (u64, u64, ObjectId))> = groups.into_iter().collect();
+        groups.sort_by_key(|&(way, (count, bytes, example))| {
+            (std::cmp::Reverse((bytes, count)), example, way)
+        });
+        groups
+            .into_iter()
+            .map(|(way, (objects, bytes, example))| HeldBy {
+                path: self.path(way, example),
+                objects,
+                bytes,
+                example,
+            })
+            .collect()
+    }
+
+    /// The number of the way to an object, with those of all objects above it that are new.
+    fn way(&mut self, object: ObjectId) -> u32 {
+        let mut pending = vec![object];
+        let mut above = None;
+        while let Some(&last) = pending.last() {
+            if let Some(&known) = self.of_object.get(&last) {
+                above = Some(known);
+                pending.pop();
+                break;
+            }
+            match self.paths.parent(last) {
+                Some(parent) => pending.push(parent),
+                None => break,
+            }
+        }
+        while let Some(object) = pending.pop() {
+            let number = self.extend(above, object);
+            self.of_object.insert(object, number);
+            above = Some(number);
+        }
+        above.unwrap_or(NONE)
+    }
+
+    /// The number of a way and one more step.
+    fn extend(&mut self, above: Option<u32>, object: ObjectId) -> u32 {
+        let type_name =
+            self.graph.types.get(self.graph.type_of(object).index()).map_or(NONE, |row| row.name.0);
+        let label = match (self.paths.label(self.graph, object), above) {
+            (None, None) => {
+                WayLabel::Root(self.paths.edges.get(object.index()).copied().unwrap_or(NONE))
+            }
+            (None, Some(_)) => WayLabel::Unknown,
+            (Some((_, label)), _) => match label {
+                EdgeLabel::Index(_) => WayLabel::Index,
+                EdgeLabel::Value(_) => WayLabel::Value,
+                EdgeLabel::Key(_) => WayLabel::Key,
+                EdgeLabel::Member(_) => WayLabel::Member,
+                EdgeLabel::Stack(_) => WayLabel::Stack,
+                exact => WayLabel::Exact(exact),
+            },
+        };
+        let same = |way: &Way| way.type_name == type_name && way.label == label;
+        let at = |number: Option<u32>| number.and_then(|n| self.ways.get(n as usize)).copied();
+        if let (Some(number), Some(last)) = (above, at(above)) {
+            // A step like the one before, or like the one before that and so on in turn (an
+            // instance and its dictionary): the way goes round and stays the same.
+            if same(&last) {
+                return number;
+            }
+            if let Some(second) = at(last.parent)
+                && same(&second)
+                && let Some(third) = at(second.parent)
+                && (third.type_name, third.label) == (last.type_name, last.label)
+                && let Some(round) = last.parent
+            {
+                return round;
+            }
+        }
+        let way = Way { parent: above, type_name, label };
+        let next = u32::try_from(self.ways.len()).unwrap_or(NONE);
+        let number = *self.numbers.entry(way).or_insert(next);
+        if number == next {
+            self.ways.push(way);
+        }
+        number
+    }
+
+    /// A way in words.
+    fn path(&self, number: u32, example: ObjectId) -> Path {
+        let mut ways = Vec::new();
+        let mut at = Some(number);
+        while let Some(way) = at.and_then(|number| self.ways.get(number as usize)) {
+            ways.push(*way);
+            at = way.parent;
+        }
+        ways.reverse();
+        let objects = self.paths.objects_to(example);
+        let first = objects.first().copied().unwrap_or(example);
+        let root = self.paths.root(self.graph, first);
+        let raw = ways
+            .iter()
+            .map(|way| {
+                let type_name = self.graph.strings.text(crate::graph::StringId(way.type_name));
+                let label = self.label_text(way.label);
+                let namespace = type_name == "builtins.dict" && label == ".__dict__";
+                RawStep { step: Step { type_name: type_name.to_owned(), label }, namespace }
+            })
+            .collect();
+        Path { steps: fold(raw, root.kind), root }
+    }
+
+    fn label_text(&self, label: WayLabel) -> String {
+        match label {
+            WayLabel::Root(_) => String::new(),
+            // Named labels need no owner: only dictionary entries do, and they have no position.
+            WayLabel::Exact(label) => self.graph.label_text(ObjectId::default(), Some(label)),
+            WayLabel::Index | WayLabel::Value => "[*]".to_owned(),
+            WayLabel::Key => "key *".to_owned(),
+            WayLabel::Member => "{*}".to_owned(),
+            WayLabel::Stack => "stack[*]".to_owned(),
+            WayLabel::Unknown => "?".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "paths/tests.rs"]
+mod tests;

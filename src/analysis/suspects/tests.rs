@@ -1,0 +1,86 @@
+use super::*;
+use crate::graph::{GraphBuilder, ObjectFlags, RootKind};
+
+/// A module with a cache of `sessions`, each with a dictionary and a text that is far bigger; and a
+/// list of `rows` integers directly in the module.
+fn app(sessions: u64, rows: u64) -> HeapGraph {
+    let mut b = GraphBuilder::new();
+    let module = b.object(0x100, "builtins.module", 72);
+    let names = b.object(0x110, "builtins.dict", 200);
+    let cache = b.object(0x120, "builtins.list", 56 + 8 * sessions);
+    let list = b.object(0x130, "builtins.list", 56);
+    b.flag(names, ObjectFlags::NAMESPACE);
+    b.attribute(module, "__dict__", names);
+    b.attribute(names, "cache", cache);
+    b.attribute(names, "rows", list);
+    b.root(RootKind::Module, "app", module);
+    for n in 0..sessions {
+        let at = 0x1000 + n * 0x40;
+        let session = b.object(at, "app.Session", 48);
+        let fields = b.object(at + 0x10, "builtins.dict", 104);
+        let text = b.object(at + 0x20, "builtins.str", 4000);
+        b.item(cache, u32::try_from(n).unwrap(), session);
+        b.flag(fields, ObjectFlags::NAMESPACE);
+        b.attribute(session, "__dict__", fields);
+        b.attribute(fields, "body", text);
+    }
+    for n in 0..rows {
+        let row = b.object(0x10_0000 + n * 0x20, "builtins.int", 32);
+        b.item(list, u32::try_from(n).unwrap(), row);
+    }
+    b.build()
+}
+
+fn ranked(before: &HeapGraph, after: &HeapGraph, identity: Identity) -> Vec<Suspect> {
+    suspects(after, &Diff::new(before, after, identity))
+}
+
+#[test]
+fn the_class_that_leaks_ranks_above_what_it_brings_along() {
+    for identity in [Identity::SameProcess, Identity::OtherProcess] {
+        let found = ranked(&app(10, 5), &app(110, 25), identity);
+        let names: Vec<&str> = found.iter().map(|s| s.type_name.as_str()).collect();
+        assert_eq!(names.first(), Some(&"app.Session"), "{names:?}");
+        let first = found.first().unwrap();
+        assert_eq!((first.objects_delta, first.bytes_delta), (100, 4800));
+        let held = first.held_by.first().unwrap();
+        assert_eq!(held.path.root.name, "app");
+        let labels: Vec<&str> = held.path.steps.iter().map(|s| s.label.as_str()).collect();
+        assert_eq!(labels, [".cache", "[*]"]);
+    }
+}
+
+#[test]
+fn the_new_objects_are_the_ones_that_are_told() {
+    let found = ranked(&app(10, 0), &app(30, 0), Identity::SameProcess);
+    let session = found.iter().find(|s| s.type_name == "app.Session").unwrap();
+    assert_eq!(session.held_objects, 20);
+    assert_eq!(session.owned_bytes, 20 * (48 + 104 + 4000));
+}
+
+#[test]
+fn a_leak_of_plain_objects_is_not_hidden_by_a_few_new_instances() {
+    let found = ranked(&app(10, 0), &app(11, 9000), Identity::SameProcess);
+    assert_eq!(found.first().unwrap().type_name, "builtins.int");
+}
+
+#[test]
+fn an_object_that_grows_in_place_is_a_suspect() {
+    let grown = |bytes| {
+        let mut b = GraphBuilder::new();
+        let log = b.object(0x100, "builtins.bytearray", bytes);
+        b.root(RootKind::Frame, "main (app.py:1) log", log);
+        b.build()
+    };
+    let found = ranked(&grown(100), &grown(1_000_000), Identity::SameProcess);
+    let first = found.first().unwrap();
+    assert_eq!((first.objects_delta, first.bytes_delta), (0, 999_900));
+    assert_eq!(first.held_by.first().unwrap().example, ObjectId(0));
+    assert_eq!(first.held_by.first().unwrap().path.root.name, "main (app.py:1) log");
+}
+
+#[test]
+fn nothing_is_suspect_when_nothing_grew() {
+    assert!(ranked(&app(20, 5), &app(10, 5), Identity::SameProcess).is_empty());
+    assert!(ranked(&app(10, 5), &app(10, 5), Identity::OtherProcess).is_empty());
+}

@@ -1,0 +1,343 @@
+//! The grammar of the command line. No type of `clap` leaves this directory.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::analysis::SortBy;
+use crate::report::style::ColorChoice;
+use crate::source::{Options, PauseMode};
+
+/// A heap profiler for running Python programs: what is alive, what grew, who holds it.
+///
+/// It reads the memory of the process from outside: nothing to install, nothing to import, no code
+/// runs in the target.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pyheap",
+    version,
+    infer_subcommands = true,
+    after_help = super::exit::HELP,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of all commands.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Colours
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    color: Color,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say what is done (-vv: more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Any anomaly in the heap is a failure (exit code 1)
+    #[arg(long, global = true)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Global {
+    pub(crate) fn color(&self) -> ColorChoice {
+        match self.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the Python processes of this machine, and which of them can be read
+    Ps(OutputArgs),
+    /// Take a snapshot: its histogram, and with -o a file to compare with later
+    Snapshot(SnapshotArgs),
+    /// Show how many objects of each type there are, and how big they are
+    Histogram(HistogramArgs),
+    /// List the objects of a type (--json: all of them, one a line)
+    Objects(ObjectsArgs),
+    /// Show one object: its size, its fields, and who refers to it
+    Show(ShowArgs),
+    /// Show what grew between snapshots, and who holds it
+    Diff(DiffArgs),
+    /// Say whether a process can be read, and what to do if not
+    Doctor(DoctorArgs),
+    /// Find a leak in a small program of our own
+    Demo(DemoArgs),
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or that of a command
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+}
+
+/// Which heap.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// A process, by its id (decimal or 0x…)
+    #[arg(short, long, value_name = "PID", value_parser = pid)]
+    pub(crate) pid: Option<u32>,
+    /// A core file
+    #[arg(short, long, value_name = "CORE", conflicts_with = "pid")]
+    pub(crate) core: Option<PathBuf>,
+    /// The Python program that the core file is of
+    #[arg(long, value_name = "PYTHON", requires = "core")]
+    pub(crate) exe: Option<PathBuf>,
+}
+
+/// How to read it.
+#[derive(Debug, Args)]
+pub(crate) struct CaptureArgs {
+    /// How the heap is made to stand still
+    #[arg(long, value_enum, default_value = "stop", value_name = "MODE")]
+    pause: Pause,
+    /// Do not pause the target (same as --pause none)
+    #[arg(long, alias = "no-block", conflicts_with = "pause")]
+    nonblocking: bool,
+    /// Give up rather than pause the target for longer (such as 500ms)
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    max_pause: Option<Duration>,
+    /// Give up after this time (such as 30s)
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Keep and show data values (texts, numbers); without it only names from code are
+    #[arg(long)]
+    values: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Pause {
+    /// Stop every thread while its memory is copied
+    Stop,
+    /// Fork the target and read the child
+    Cow,
+    /// Read while it runs
+    None,
+}
+
+impl CaptureArgs {
+    pub(crate) fn options(&self) -> Options {
+        let pause = match self.pause {
+            _ if self.nonblocking => PauseMode::None,
+            Pause::Stop => PauseMode::Stop,
+            Pause::Cow => PauseMode::Cow,
+            Pause::None => PauseMode::None,
+        };
+        Options {
+            pause,
+            max_pause: self.max_pause,
+            timeout: self.timeout,
+            values: self.values,
+            ..Options::default()
+        }
+    }
+}
+
+/// How to show the result.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Print JSON, complete whatever -n says
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How many rows to show
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "ROWS")]
+    pub(crate) limit: usize,
+    /// Never shorten names
+    #[arg(long)]
+    pub(crate) full_names: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HeapArgs {
+    /// A snapshot file, unless -p or -c is given
+    #[arg(value_name = "SOURCE", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// The process and all its descendants
+    #[arg(short, long, requires = "pid")]
+    pub(crate) subprocesses: bool,
+    /// By what the types are sorted
+    #[arg(long, value_enum, default_value = "bytes", value_name = "KEY")]
+    sort: Sort,
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sort {
+    Bytes,
+    Count,
+}
+
+impl HeapArgs {
+    pub(crate) const fn sort(&self) -> SortBy {
+        match self.sort {
+            Sort::Bytes => SortBy::Bytes,
+            Sort::Count => SortBy::Count,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    #[command(flatten)]
+    pub(crate) heap: HeapArgs,
+    /// Write the snapshot to this file
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistogramArgs {
+    #[command(flatten)]
+    pub(crate) heap: HeapArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ObjectsArgs {
+    /// A snapshot file, unless -p or -c is given; then a type, by the last parts of its name
+    #[arg(value_name = "SOURCE|TYPE", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A snapshot file, unless -p or -c is given; then an address (0x…)
+    #[arg(value_name = "SOURCE|ADDRESS", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `survived` objects (same address, same type) are an upper bound: the allocator reuses addresses.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// Snapshot files, oldest first
+    #[arg(value_name = "FILE", num_args = 0..)]
+    pub(crate) files: Vec<String>,
+    /// A process (given twice: two processes)
+    #[arg(short, long, value_name = "PID", value_parser = pid)]
+    pub(crate) pid: Vec<u32>,
+    /// Time between the snapshots of the process (such as 30s)
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "pid")]
+    pub(crate) interval: Option<Duration>,
+    /// How many intervals
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "interval",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) times: u32,
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// A process
+    #[arg(value_name = "PID", value_parser = pid, conflicts_with = "pid")]
+    pub(crate) process: Option<u32>,
+    /// A process
+    #[arg(short, long, value_name = "PID", value_parser = pid)]
+    pub(crate) pid: Option<u32>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The Python to run the program with
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    pub(crate) python: PathBuf,
+}
+
+/// Reads a process id, decimal or hexadecimal.
+fn pid(text: &str) -> Result<u32, String> {
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.ok().filter(|&pid| pid > 0).ok_or_else(|| "not a process id".to_owned())
+}
+
+/// Reads a time: a number and `ms`, `s`, `m` or `h`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    let scale = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("a time is a number and ms, s, m or h".to_owned()),
+    };
+    let seconds: f64 = number.parse().map_err(|_| "not a time".to_owned())?;
+    Duration::try_from_secs_f64(seconds * scale).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn pids_are_decimal_or_hexadecimal() {
+        assert_eq!((pid("4242"), pid("0x1092")), (Ok(4242), Ok(4242)));
+        assert!(pid("0").is_err() && pid("-1").is_err() && pid("app").is_err());
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert!(duration("soon").is_err() && duration("3d").is_err() && duration("").is_err());
+    }
+}

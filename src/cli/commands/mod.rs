@@ -1,0 +1,30 @@
+//! The commands, one file each.
+
+mod demo;
+mod diff;
+mod doctor;
+mod histogram;
+mod manual;
+mod objects;
+mod ps;
+mod show;
+
+use super::Context;
+use super::args::Command;
+use crate::error::Error;
+
+/// Runs a command.
+pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Error> {
+    match command {
+        Command::Ps(args) => ps::run(args, context),
+        Command::Snapshot(args) => histogram::snapshot(args, context),
+        Command::Histogram(args) => histogram::run(args, context),
+        Command::Objects(args) => objects::run(args, context),
+        Command::Show(args) => show::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context),
+        Command::Demo(args) => demo::run(args, context),
+        Command::Completions { shell } => manual::completions(*shell, context),
+        Command::Man { command } => manual::page(command.as_deref(), context),
+    }
+}

@@ -1,0 +1,19 @@
+//! The exit codes that scripts rely on.
+
+use std::process::ExitCode;
+
+use crate::error::Error;
+
+/// The text for `--help`.
+pub(crate) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check did not hold, \
+4 not a Python process, 5 permission, 6 this Python is not supported, 7 the target went away, \
+8 refused so as not to harm the target, or a time limit.";
+
+/// The exit code of a result. A reader that went away has had enough: that is success.
+pub(crate) fn code(result: &Result<(), Error>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(error.exit_code()),
+    }
+}

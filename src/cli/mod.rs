@@ -1,0 +1,150 @@
+//! The command line: from words to calls of the layers below, and from results to a report.
+
+mod args;
+mod commands;
+mod exit;
+mod operands;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::error::Error;
+use crate::graph::HeapGraph;
+use crate::report::Layout;
+use crate::report::style::Style;
+use crate::snapshot::Snapshot;
+use crate::source::{Finding, Options, PythonProcess, Source};
+
+/// What the commands ask of the layers below; tests answer with heaps made by hand.
+trait Backend {
+    fn load(&self, source: &Source, options: &Options) -> Result<Snapshot, Error>;
+    fn save(&self, snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error>;
+    fn processes(&self) -> Vec<PythonProcess>;
+    fn process_tree(&self, pid: u32) -> Vec<u32>;
+    fn diagnose(&self, pid: u32) -> Vec<Finding>;
+}
+
+/// This machine.
+struct Machine;
+
+impl Backend for Machine {
+    fn load(&self, source: &Source, options: &Options) -> Result<Snapshot, Error> {
+        source.load(options)
+    }
+    fn save(&self, snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error> {
+        crate::source::save(snapshot, path, overwrite)
+    }
+    fn processes(&self) -> Vec<PythonProcess> {
+        crate::source::processes()
+    }
+    fn process_tree(&self, pid: u32) -> Vec<u32> {
+        crate::source::process_tree(pid)
+    }
+    fn diagnose(&self, pid: u32) -> Vec<Finding> {
+        crate::source::diagnose(pid)
+    }
+}
+
+/// What a command works with.
+struct Context<'a> {
+    backend: &'a dyn Backend,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    style: Style,
+    width: Option<usize>,
+    quiet: bool,
+    strict: bool,
+    /// Whether a person can be asked to press a key.
+    interactive: bool,
+}
+
+impl Context<'_> {
+    fn layout(&self, output: &args::OutputArgs) -> Layout {
+        Layout {
+            style: self.style,
+            width: self.width,
+            limit: output.limit,
+            full_names: output.full_names,
+        }
+    }
+
+    /// Tells the person something that is no result.
+    fn note(&mut self, text: &str) -> Result<(), Error> {
+        if !self.quiet {
+            writeln!(self.err, "{}", text.replace(char::is_control, "\u{fffd}"))?;
+        }
+        Ok(())
+    }
+
+    /// With `--strict`, anomalies are a failure: after the result is written.
+    fn check(&self, graph: &HeapGraph) -> Result<(), Error> {
+        let count = graph.anomalies.iter().map(|anomaly| anomaly.count).sum();
+        if self.strict && count > 0 { Err(Error::Anomalies(count)) } else { Ok(()) }
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // Nothing is left to tell if even this cannot be written.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    start_log(cli.global.verbose);
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    let terminal = stdout.is_terminal();
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut out = io::BufWriter::new(stdout.lock());
+    let mut err = io::stderr();
+    let mut context = Context {
+        backend: &Machine,
+        out: &mut out,
+        err: &mut err,
+        style: Style::new(cli.global.color(), environment, terminal),
+        width: terminal.then(terminal_width).flatten(),
+        quiet: cli.global.quiet,
+        strict: cli.global.strict,
+        interactive: io::stdin().is_terminal() && stderr.is_terminal(),
+    };
+    let result = commands::run(&cli.command, &mut context);
+    let flushed = out.flush().map_err(Error::from);
+    let result = result.and(flushed);
+    if let Err(error) = &result
+        && !error.is_closed_pipe()
+    {
+        let mut err = io::stderr();
+        let _ = writeln!(err, "pyheap: {error}");
+        if let Some(hint) = error.hint() {
+            let _ = writeln!(err, "hint: {hint}");
+        }
+    }
+    exit::code(&result)
+}
+
+/// Sends the log to stderr, where it is wanted.
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    let _ = log.with_ansi(io::stderr().is_terminal()).try_init();
+}
+
+/// The columns of the terminal.
+fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Why a command failed, with what exit code, and what the person can do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::analysis::LookupError;
+use crate::cpython::discovery::DiscoveryError;
+use crate::snapshot::SnapshotError;
+use crate::take::TakeError;
+use crate::target::{AttachError, Failure, Finding, PauseError};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The arguments make no sense together.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What was probably meant.
+        hint: Option<String>,
+    },
+    /// A type or address names nothing, or too much.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// There is no process, or none with an interpreter in it.
+    #[error("{0}")]
+    NotPython(String),
+    /// The system does not let us.
+    #[error("{message}")]
+    Permission {
+        /// What was refused.
+        message: String,
+        /// The command that would help.
+        fix: Option<String>,
+    },
+    /// The interpreter is of a version or build that is not known.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The target ended while it was read.
+    #[error("process {0} has ended")]
+    Gone(u32),
+    /// Going on could harm the target, or would exceed a limit that was set.
+    #[error("{0}")]
+    Refused(String),
+    /// This version of pyheap cannot do it.
+    #[error("{0} is not supported by this version of pyheap")]
+    NotSupported(&'static str),
+    /// A process could not be read.
+    #[error(transparent)]
+    Take(#[from] TakeError),
+    /// A snapshot file could not be read or written.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Something with a file went wrong.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The output file is there already.
+    #[error("{} exists", .0.display())]
+    Exists(PathBuf),
+    /// The result could not be written.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+    /// `--strict`, and the heap has anomalies.
+    #[error("{0} anomalies (--strict)")]
+    Anomalies(u64),
+    /// The program that `demo` starts did not do its part.
+    #[error("the demonstration failed: {0}")]
+    Demo(String),
+}
+
+impl Error {
+    /// A wrong use, with what was probably meant.
+    #[must_use]
+    pub fn usage(message: impl Into<String>, hint: Option<&str>) -> Self {
+        Self::Usage { message: message.into(), hint: hint.map(str::to_owned) }
+    }
+
+    /// The exit code of the contract.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } | Self::Lookup(_) => 2,
+            Self::NotPython(_) => 4,
+            Self::Permission { .. } => 5,
+            Self::Unsupported(_) => 6,
+            Self::Gone(_) => 7,
+            Self::Refused(_) => 8,
+            Self::Take(error) => take_exit_code(error),
+            Self::NotSupported(_)
+            | Self::Snapshot(_)
+            | Self::File { .. }
+            | Self::Exists(_)
+            | Self::Output(_)
+            | Self::Anomalies(_)
+            | Self::Demo(_) => 1,
+        }
+    }
+
+    /// What the person can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Permission { fix, .. } => fix.clone(),
+            Self::Exists(_) => Some("-f overwrites it".to_owned()),
+            Self::Lookup(LookupError::NoType { similar, .. }) if !similar.is_empty() => {
+                Some(format!("similar: {}", similar.join(", ")))
+            }
+            Self::Lookup(LookupError::Ambiguous { .. }) => {
+                Some("give more components of the name".to_owned())
+            }
+            Self::Take(error) => take_hint(error),
+            Self::Snapshot(error) => error.hint().map(str::to_owned),
+            Self::NotPython(_) => Some("pyheap ps lists the Python processes".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Whether the reader of our output went away, which is no failure.
+    #[must_use]
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// The exit code for a failed snapshot of a process.
+fn take_exit_code(error: &TakeError) -> u8 {
+    let failure = match error {
+        TakeError::Attach(error) => error.failure(),
+        TakeError::Pause(error) => error.failure(),
+        TakeError::Capture(error) => error.failure(),
+        TakeError::Gone(_) => Failure::Gone,
+        TakeError::Discovery(DiscoveryError::NotFound(_)) => Failure::NotPython,
+        TakeError::Discovery(
+            DiscoveryError::Unsupported(_) | DiscoveryError::Unrecognised { .. },
+        ) => return 6,
+        TakeError::Discovery(DiscoveryError::Tables(_)) => Failure::Other,
+    };
+    match failure {
+        Failure::NotPython => 4,
+        Failure::Permission => 5,
+        Failure::Gone => 7,
+        Failure::Refused => 8,
+        Failure::Other => 1,
+    }
+}
+
+/// What helps after a failed snapshot of a process.
+fn take_hint(error: &TakeError) -> Option<String> {
+    match error {
+        TakeError::Attach(AttachError::Denied { findings, .. })
+        | TakeError::Pause(PauseError::Denied { findings, .. }) => Some(fixes(findings)),
+        TakeError::Attach(error) if error.failure() == Failure::NotPython => {
+            Some("pyheap ps lists the Python processes".to_owned())
+        }
+        TakeError::Discovery(DiscoveryError::NotFound(_)) => {
+            Some("pyheap ps lists the Python processes".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The causes that were found, each with what fixes it.
+fn fixes(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings
+        .iter()
+        .filter(|finding| !finding.ok)
+        .map(|finding| match &finding.fix {
+            Some(fix) => format!("{}: {fix}", finding.what),
+            None => finding.what.clone(),
+        })
+        .collect();
+    lines.join("\n")
+}

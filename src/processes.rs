@@ -1,0 +1,179 @@
+//! The Python processes of this machine and their children, from `/proc`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::facts::PythonProcess;
+
+/// Kernel clock ticks a second in `/proc`: `USER_HZ`, fixed at 100 for programs on Linux.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// All Python processes that can be seen, by pid.
+pub(crate) fn python_processes() -> Vec<PythonProcess> {
+    let uptime = fs::read_to_string("/proc/uptime")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok())
+        .unwrap_or_default();
+    pids().into_iter().filter_map(|pid| python_process(pid, uptime)).collect()
+}
+
+/// A process and its descendants, the process first, then by pid.
+pub(crate) fn tree(pid: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> =
+        pids().into_iter().filter_map(|pid| Some((pid, Stat::read(pid)?.parent))).collect();
+    let mut known = BTreeSet::from([pid]);
+    let mut tree = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = tree.get(next) {
+        next += 1;
+        for &(child, of) in &parents {
+            if of == parent && known.insert(child) {
+                tree.push(child);
+            }
+        }
+    }
+    if let Some(children) = tree.get_mut(1..) {
+        children.sort_unstable();
+    }
+    tree
+}
+
+fn pids() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let mut pids: Vec<u32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// What we need of `/proc/PID/stat`.
+struct Stat {
+    parent: u32,
+    start_ticks: u64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The name in parentheses may hold anything, so the fields count from the last `)`.
+    fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+        let parent = fields.nth(1)?.parse().ok()?;
+        let start_ticks = fields.nth(17)?.parse().ok()?;
+        Some(Self { parent, start_ticks })
+    }
+}
+
+fn python_process(pid: u32, uptime: f64) -> Option<PythonProcess> {
+    let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|c| !c.is_empty())?;
+    let program = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let first = command_line.split(|&byte| byte == 0).next().unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    let named = program.as_deref().and_then(Path::to_str).unwrap_or(&first);
+    let version = python_version(named).or_else(|| {
+        maps.lines().filter(|line| line.contains("libpython")).find_map(python_version)
+    });
+    if version.is_none() && !is_python_name(named) {
+        return None;
+    }
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.split_whitespace().next())
+    };
+    let kib: u64 = field("VmRSS:").and_then(|text| text.parse().ok()).unwrap_or_default();
+    let started = Stat::read(pid).map_or(0.0, |stat| {
+        #[allow(clippy::cast_precision_loss)]
+        let ticks = stat.start_ticks as f64;
+        ticks / TICKS_A_SECOND
+    });
+    let opened = fs::File::open(format!("/proc/{pid}/mem"));
+    let words: Vec<_> = command_line
+        .split(|&byte| byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(String::from_utf8_lossy)
+        .collect();
+    Some(PythonProcess {
+        pid,
+        user: field("Uid:").map(user_name).unwrap_or_default(),
+        version: version.filter(|version| !version.is_empty()),
+        build: None,
+        rss_bytes: kib.saturating_mul(1024),
+        uptime_seconds: (uptime - started).max(0.0),
+        container: container(pid),
+        command: words.join(" "),
+        readable: opened.is_ok(),
+        reason: opened.err().map(|error| error.to_string()),
+    })
+}
+
+/// Whether the file is called like an interpreter.
+fn is_python_name(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = name.strip_suffix(" (deleted)").unwrap_or(name);
+    name.strip_prefix("python").is_some_and(|rest| {
+        rest.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 't' | 'd'))
+    })
+}
+
+/// The version in the name of an interpreter or of its library.
+fn python_version(line: &str) -> Option<String> {
+    let path = line.split_whitespace().find(|word| word.contains('/')).unwrap_or(line);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let rest = name
+        .strip_prefix("libpython")
+        .or_else(|| is_python_name(name).then(|| name.strip_prefix("python")).flatten())?;
+    let digits: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let digits = digits.trim_end_matches('.');
+    digits.contains('.').then(|| digits.to_owned())
+}
+
+fn user_name(uid: &str) -> String {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| uid.to_owned())
+}
+
+/// The short id of the container whose control group the process is in.
+fn container(pid: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.split(['/', '-', '.', '\n', ':']).find_map(|part| {
+        let is_id = part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_id.then(|| part.get(..12).map(str::to_owned)).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_whose_name_holds_parentheses_is_read() {
+        let text = "42 (a) b) S 7 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.parent, stat.start_ticks), (7, 98765));
+    }
+
+    #[test]
+    fn versions_are_read_from_names() {
+        assert_eq!(python_version("/usr/bin/python3.11").as_deref(), Some("3.11"));
+        let line = "7f00-7f10 r--p 00000000 08:01 5  /usr/lib/libpython3.12.so.1.0";
+        assert_eq!(python_version(line).as_deref(), Some("3.12.so.1.0").map(|_| "3.12"));
+        assert_eq!(python_version("/usr/bin/python3"), None);
+        assert!(is_python_name("/usr/bin/python3") && !is_python_name("/usr/bin/pythonista"));
+    }
+
+    #[test]
+    fn the_tree_of_this_process_begins_with_it() {
+        let pid = std::process::id();
+        assert_eq!(tree(pid).first(), Some(&pid));
+    }
+}

@@ -1,0 +1,66 @@
+//! Tables as comma-separated values (RFC 4180), for spreadsheets.
+
+use std::io::{self, Write};
+
+use crate::analysis::{Diff, Histogram};
+
+/// Writes one row.
+///
+/// # Errors
+/// Those of the writer.
+pub fn row<'a>(out: &mut dyn Write, cells: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
+    for (index, cell) in cells.into_iter().enumerate() {
+        if index > 0 {
+            out.write_all(b",")?;
+        }
+        if cell.contains([',', '"', '\n', '\r']) {
+            write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
+        } else {
+            out.write_all(cell.as_bytes())?;
+        }
+    }
+    out.write_all(b"\n")
+}
+
+/// Writes all types of a heap.
+///
+/// # Errors
+/// Those of the writer.
+pub fn histogram(out: &mut dyn Write, histogram: &Histogram) -> io::Result<()> {
+    let head = ["type", "objects", "gc_tracked", "gc_frozen", "shallow_bytes", "payload_bytes"];
+    row(out, head.into_iter().chain(["buffer_bytes"]))?;
+    for line in &histogram.types {
+        let t = &line.totals;
+        let numbers = [t.objects, t.gc_tracked, t.gc_frozen, t.shallow_bytes, t.payload_bytes];
+        let numbers = numbers.map(|number| number.to_string());
+        let buffer = t.buffer_bytes.to_string();
+        let cells = numbers.iter().map(String::as_str).chain([buffer.as_str()]);
+        row(out, [line.name.as_str()].into_iter().chain(cells))?;
+    }
+    Ok(())
+}
+
+/// Writes all types that differ.
+///
+/// # Errors
+/// Those of the writer.
+pub fn diff(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
+    let head = ["type", "objects_before", "objects_after", "objects_delta", "bytes_before"];
+    row(out, head.into_iter().chain(["bytes_after", "bytes_delta", "new", "gone"]))?;
+    for line in &diff.types {
+        let optional = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
+        let cells = [
+            line.name.clone(),
+            line.objects_before.to_string(),
+            line.objects_after.to_string(),
+            line.objects_delta().to_string(),
+            line.bytes_before.to_string(),
+            line.bytes_after.to_string(),
+            line.bytes_delta().to_string(),
+            optional(line.new),
+            optional(line.gone),
+        ];
+        row(out, cells.iter().map(String::as_str))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! `snapshot` and `histogram`.
+
+use serde::Serialize;
+
+use crate::analysis::Histogram;
+use crate::analysis::histogram::{Totals, marked_types};
+use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
+use crate::graph::{Anomaly, HeapGraph};
+
+/// The heap of one process.
+#[derive(Debug, Serialize)]
+pub struct HistogramJson<'a> {
+    process: &'a ProcessFacts,
+    interpreter: &'a InterpreterFacts,
+    pause: &'a Pause,
+    timings: &'a Timings,
+    captured_bytes: u64,
+    totals: TotalsJson,
+    types: Vec<TypeJson>,
+    estimated_types: Vec<String>,
+    inferred_types: Vec<String>,
+    anomalies: Vec<AnomalyJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct TotalsJson {
+    objects: u64,
+    gc_tracked: u64,
+    gc_frozen: u64,
+    shallow_bytes: u64,
+    payload_bytes: u64,
+    buffer_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct TypeJson {
+    #[serde(rename = "type")]
+    type_name: String,
+    #[serde(flatten)]
+    totals: TotalsJson,
+}
+
+/// One kind of anomaly.
+#[derive(Debug, Serialize)]
+pub struct AnomalyJson {
+    kind: String,
+    count: u64,
+    examples: Vec<String>,
+}
+
+impl From<&Totals> for TotalsJson {
+    fn from(totals: &Totals) -> Self {
+        Self {
+            objects: totals.objects,
+            gc_tracked: totals.gc_tracked,
+            gc_frozen: totals.gc_frozen,
+            shallow_bytes: totals.shallow_bytes,
+            payload_bytes: totals.payload_bytes,
+            buffer_bytes: totals.buffer_bytes,
+        }
+    }
+}
+
+impl From<&Anomaly> for AnomalyJson {
+    fn from(anomaly: &Anomaly) -> Self {
+        Self {
+            kind: anomaly.kind.clone(),
+            count: anomaly.count,
+            examples: anomaly.examples.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl<'a> HistogramJson<'a> {
+    /// The document of a heap; `output` is the snapshot file that was written.
+    #[must_use]
+    pub fn new(
+        facts: &'a Facts,
+        graph: &HeapGraph,
+        histogram: &Histogram,
+        output: Option<String>,
+    ) -> Self {
+        Self {
+            process: &facts.process,
+            interpreter: &facts.interpreter,
+            pause: &facts.pause,
+            timings: &facts.timings,
+            captured_bytes: facts.captured_bytes,
+            totals: (&histogram.totals).into(),
+            types: histogram
+                .types
+                .iter()
+                .map(|row| TypeJson { type_name: row.name.clone(), totals: (&row.totals).into() })
+                .collect(),
+            estimated_types: marked_types(graph, |row| row.estimated),
+            inferred_types: marked_types(graph, |row| row.inferred),
+            anomalies: graph.anomalies.iter().map(Into::into).collect(),
+            output,
+        }
+    }
+}

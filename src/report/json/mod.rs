@@ -1,0 +1,63 @@
+//! The documents of `--json`: their fields are a promise (`docs/json.md`).
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+pub mod diff;
+pub mod histogram;
+pub mod objects;
+pub mod processes;
+
+/// The number of the schema. Fields are added, never renamed, within one.
+pub const SCHEMA: u32 = 1;
+
+/// A document: the schema, the command, and the fields of the command.
+#[derive(Debug, Serialize)]
+pub struct Document<'a, T> {
+    schema: u32,
+    command: &'a str,
+    #[serde(flatten)]
+    fields: T,
+}
+
+/// Writes one document and the end of its line.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write<T: Serialize>(out: &mut dyn Write, command: &str, fields: T) -> io::Result<()> {
+    let document = Document { schema: SCHEMA, command, fields };
+    serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
+    writeln!(out)
+}
+
+/// One step of a path.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepJson<'a> {
+    /// The full name of the type of the object.
+    #[serde(rename = "type")]
+    pub type_name: &'a str,
+    /// The label by which the one before holds it; empty at a root.
+    pub label: &'a str,
+}
+
+/// The root of a path.
+#[derive(Debug, Clone, Serialize)]
+pub struct RootJson<'a> {
+    /// The kind, `unknown` if no known root reaches the object.
+    pub kind: &'static str,
+    /// The name.
+    pub name: &'a str,
+}
+
+impl<'a> From<&'a crate::analysis::PathRoot> for RootJson<'a> {
+    fn from(root: &'a crate::analysis::PathRoot) -> Self {
+        Self { kind: root.kind.map_or("unknown", crate::graph::RootKind::name), name: &root.name }
+    }
+}
+
+/// The steps of a path.
+#[must_use]
+pub fn steps(path: &crate::analysis::Path) -> Vec<StepJson<'_>> {
+    path.steps.iter().map(|s| StepJson { type_name: &s.type_name, label: &s.label }).collect()
+}

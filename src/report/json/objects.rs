@@ -1,0 +1,115 @@
+//! `objects` (JSON Lines) and `show`.
+
+use serde::Serialize;
+
+use crate::analysis::references::{Referrer, unexplained};
+use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, ShapeId};
+
+/// One object.
+#[derive(Debug, Serialize)]
+pub struct ObjectJson<'a> {
+    address: String,
+    #[serde(rename = "type")]
+    type_name: &'a str,
+    gc_tracked: bool,
+    gc_frozen: bool,
+    generation: Option<u8>,
+    immortal: bool,
+    refcount: u32,
+    unexplained_refs: Option<i64>,
+    shallow_bytes: u64,
+    payload_bytes: u64,
+    buffer_bytes: u64,
+    referents: Vec<String>,
+    labels: Vec<String>,
+    hidden_referents: Vec<String>,
+    hidden_labels: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+}
+
+impl<'a> ObjectJson<'a> {
+    /// An object; `found` counts the references that were found to each.
+    #[must_use]
+    pub fn new(graph: &'a HeapGraph, object: ObjectId, found: &[u64]) -> Self {
+        let flags = graph.flags_of(object);
+        let tracked = flags.has(ObjectFlags::GC_TRACKED);
+        Self {
+            address: graph.addr(object).to_string(),
+            type_name: graph.type_name_of(object),
+            gc_tracked: tracked,
+            gc_frozen: flags.has(ObjectFlags::GC_FROZEN),
+            generation: tracked.then(|| flags.generation()),
+            immortal: flags.has(ObjectFlags::IMMORTAL),
+            refcount: graph.refcounts.get(object.index()).copied().unwrap_or_default(),
+            unexplained_refs: unexplained(graph, object, found),
+            shallow_bytes: graph.shallow_bytes_of(object),
+            payload_bytes: graph.payload_bytes.get(&object).copied().unwrap_or_default(),
+            buffer_bytes: graph.buffer_bytes.get(&object).copied().unwrap_or_default(),
+            referents: addresses(graph, graph.referents.of(object)),
+            labels: labels(graph, object, &graph.referents, &graph.shapes_of),
+            hidden_referents: addresses(graph, graph.hidden_referents.of(object)),
+            hidden_labels: labels(graph, object, &graph.hidden_referents, &graph.hidden_shapes_of),
+            value: graph.values.get(&object).map(|&value| graph.strings.text(value)),
+        }
+    }
+}
+
+fn addresses(graph: &HeapGraph, objects: &[ObjectId]) -> Vec<String> {
+    objects.iter().map(|&object| graph.addr(object).to_string()).collect()
+}
+
+/// The labels of all edges of one kind, as many as there are edges.
+fn labels(graph: &HeapGraph, object: ObjectId, edges: &Csr, shapes: &[ShapeId]) -> Vec<String> {
+    let shape = shapes.get(object.index()).copied().unwrap_or_default();
+    let mut labels = graph.shapes.labels(shape);
+    edges.of(object).iter().map(|_| graph.label_text(object, labels.next())).collect()
+}
+
+/// One object and who holds it.
+#[derive(Debug, Serialize)]
+pub struct ShowJson<'a> {
+    object: ObjectJson<'a>,
+    referrers: Vec<ReferrerJson<'a>>,
+    roots: Vec<super::RootJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReferrerJson<'a> {
+    address: String,
+    #[serde(rename = "type")]
+    type_name: &'a str,
+    label: &'a str,
+    hidden: bool,
+}
+
+impl<'a> ShowJson<'a> {
+    /// The document of an object.
+    #[must_use]
+    pub fn new(
+        graph: &'a HeapGraph,
+        object: ObjectId,
+        found: &[u64],
+        referrers: &'a [Referrer],
+    ) -> Self {
+        let roots = graph.roots.iter().filter(|root| root.object == object);
+        Self {
+            object: ObjectJson::new(graph, object, found),
+            referrers: referrers
+                .iter()
+                .map(|referrer| ReferrerJson {
+                    address: graph.addr(referrer.object).to_string(),
+                    type_name: graph.type_name_of(referrer.object),
+                    label: &referrer.label,
+                    hidden: referrer.hidden,
+                })
+                .collect(),
+            roots: roots
+                .map(|root| super::RootJson {
+                    kind: root.kind.name(),
+                    name: graph.strings.text(root.name),
+                })
+                .collect(),
+        }
+    }
+}

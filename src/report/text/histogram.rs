@@ -1,0 +1,123 @@
+//! `snapshot` and `histogram`.
+
+use std::io::{self, Write};
+
+use crate::analysis::Histogram;
+use crate::analysis::histogram::marked_types;
+use crate::facts::Facts;
+use crate::graph::HeapGraph;
+use crate::report::table::{Align, Table};
+use crate::report::{Layout, short_type, units};
+
+/// Which process, which Python, and what reading it has cost.
+///
+/// # Errors
+/// Those of the writer.
+pub fn header(out: &mut dyn Write, facts: &Facts, layout: &Layout) -> io::Result<()> {
+    let process = &facts.process;
+    let python = &facts.interpreter;
+    let build = match python.build.as_str() {
+        "" | "default" => String::new(),
+        build => format!(" ({build})"),
+    };
+    let title = format!(
+        "process {}  {}  Python {}{build}",
+        process.pid, process.executable, python.version
+    );
+    let title = title.replace(char::is_control, "\u{fffd}");
+    writeln!(out, "{}", layout.style.bold(&title))?;
+    let pause = match facts.pause.mode.as_str() {
+        "none" => "not paused (read while it ran)".to_owned(),
+        "frozen" => "not paused (it stood still already)".to_owned(),
+        "core" => "from a core file".to_owned(),
+        mode => format!("paused for {} ({mode})", units::seconds(facts.pause.seconds)),
+    };
+    let rss = units::bytes(process.rss_bytes);
+    writeln!(out, "RSS {rss}, {pause}, {} in all\n", units::seconds(facts.timings.total))
+}
+
+/// The types of a heap, with header and footer.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write(
+    out: &mut dyn Write,
+    facts: &Facts,
+    graph: &HeapGraph,
+    histogram: &Histogram,
+    layout: &Layout,
+) -> io::Result<()> {
+    header(out, facts, layout)?;
+    table(out, histogram, layout)?;
+    footer(out, graph, histogram, layout)
+}
+
+fn table(out: &mut dyn Write, histogram: &Histogram, layout: &Layout) -> io::Result<()> {
+    let mut table = Table::new(&[
+        ("count", Align::Right),
+        ("%", Align::Right),
+        ("shallow", Align::Right),
+        ("buffers", Align::Right),
+        ("%", Align::Right),
+        ("cum%", Align::Right),
+        ("type", Align::Left),
+    ]);
+    let all = &histogram.totals;
+    let mut so_far = 0_u64;
+    for row in histogram.types.iter().take(layout.limit) {
+        let totals = &row.totals;
+        so_far = so_far.saturating_add(totals.bytes());
+        let share = |part, whole| format!("{:.1}", units::share(part, whole) * 100.0);
+        table.row([
+            units::count(totals.objects),
+            share(totals.objects, all.objects),
+            units::bytes(totals.shallow_bytes),
+            if totals.buffers() == 0 { "-".to_owned() } else { units::bytes(totals.buffers()) },
+            share(totals.bytes(), all.bytes()),
+            share(so_far, all.bytes()),
+            short_type(&row.name).to_owned(),
+        ]);
+    }
+    table.write(out, layout.style, layout.name_width())
+}
+
+fn footer(
+    out: &mut dyn Write,
+    graph: &HeapGraph,
+    histogram: &Histogram,
+    layout: &Layout,
+) -> io::Result<()> {
+    let style = layout.style;
+    let hidden = histogram.types.len().saturating_sub(layout.limit);
+    if hidden > 0 {
+        let more = format!("… and {} types more (-n {} shows all)", hidden, histogram.types.len());
+        writeln!(out, "{}", style.dim(&more))?;
+    }
+    let all = &histogram.totals;
+    writeln!(
+        out,
+        "\n{} objects ({} tracked by the collector, {} frozen), {} shallow, {} in buffers",
+        units::count(all.objects),
+        units::count(all.gc_tracked),
+        units::count(all.gc_frozen),
+        units::bytes(all.shallow_bytes),
+        units::bytes(all.buffers()),
+    )?;
+    let names = |names: Vec<String>| {
+        names.iter().map(|name| short_type(name)).collect::<Vec<_>>().join(", ")
+    };
+    let estimated = marked_types(graph, |row| row.estimated);
+    if !estimated.is_empty() {
+        writeln!(out, "sizes are estimates for: {}", names(estimated))?;
+    }
+    let inferred = marked_types(graph, |row| row.inferred);
+    if !inferred.is_empty() {
+        writeln!(out, "references were found by scanning for: {}", names(inferred))?;
+    }
+    for anomaly in graph.anomalies.iter() {
+        let at = anomaly.examples.first().map(|at| format!(", first at {at}")).unwrap_or_default();
+        let text = format!("anomaly: {} ({} times{at})", anomaly.kind, units::count(anomaly.count));
+        writeln!(out, "{}", style.red(&text))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Results for people.
+
+pub mod diff;
+pub mod histogram;
+pub mod objects;
+pub mod path;
+pub mod processes;

@@ -1,0 +1,108 @@
+//! Where heaps come from: a process, a core file or a snapshot file. What the command line asks of
+//! the layers below, and nothing else.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::Error;
+pub use crate::facts::PythonProcess;
+use crate::limits::Limits;
+use crate::snapshot::{self, Snapshot};
+use crate::take::{self, TakeOptions};
+pub use crate::target::permission::Finding;
+
+/// How the heap is made to stand still.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PauseMode {
+    /// Stop every thread while the memory is copied.
+    #[default]
+    Stop,
+    /// Fork the target and read the child.
+    Cow,
+    /// Read while it runs.
+    None,
+}
+
+/// A source of heaps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// A live process.
+    Pid(u32),
+    /// A core file.
+    Core {
+        /// The file.
+        core: PathBuf,
+        /// The interpreter that it is of, where it is not at the recorded path.
+        exe: Option<PathBuf>,
+    },
+    /// A snapshot file.
+    File(PathBuf),
+}
+
+/// How to read a source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// How the heap is made to stand still.
+    pub pause: PauseMode,
+    /// Give up rather than pause for longer.
+    pub max_pause: Option<Duration>,
+    /// Give up after this time.
+    pub timeout: Option<Duration>,
+    /// Whether data values (texts, numbers) are kept.
+    pub values: bool,
+    /// Bounds on what a hostile target can make us do.
+    pub limits: Limits,
+}
+
+impl Source {
+    /// Reads the heap.
+    ///
+    /// # Errors
+    /// The source is not there, is no Python, or may not be read.
+    pub fn load(&self, options: &Options) -> Result<Snapshot, Error> {
+        match self {
+            Self::Pid(pid) => {
+                match options.pause {
+                    PauseMode::Stop => {}
+                    PauseMode::Cow => return Err(Error::NotSupported("--pause cow")),
+                    PauseMode::None => return Err(Error::NotSupported("--pause none")),
+                }
+                let take = TakeOptions {
+                    max_pause: options.max_pause,
+                    values: options.values,
+                    limits: options.limits,
+                };
+                let (facts, graph) = take::take(*pid, &take)?;
+                Ok(Snapshot { facts, graph })
+            }
+            Self::Core { .. } => Err(Error::NotSupported("reading a core file")),
+            Self::File(path) => Ok(snapshot::load(path)?),
+        }
+    }
+}
+
+/// Writes a snapshot file; one that is there is replaced only if `overwrite`.
+///
+/// # Errors
+/// The file is there, or cannot be written.
+pub fn save(snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error> {
+    Ok(snapshot::save(snapshot, path, overwrite)?)
+}
+
+/// The Python processes of this machine, by pid.
+#[must_use]
+pub fn processes() -> Vec<PythonProcess> {
+    crate::processes::python_processes()
+}
+
+/// A process and its descendants.
+#[must_use]
+pub fn process_tree(pid: u32) -> Vec<u32> {
+    crate::processes::tree(pid)
+}
+
+/// What stands between us and the memory of a process.
+#[must_use]
+pub fn diagnose(pid: u32) -> Vec<Finding> {
+    crate::target::permission::diagnose(Some(pid))
+}
