@@ -85,6 +85,7 @@ def _emit(kind, objects, generation, base, types, seen, write):
     found = []
     getrefcount, is_tracked, get_referents = sys.getrefcount, gc.is_tracked, gc.get_referents
     getsizeof, add, push = sys.getsizeof, seen.add, found.append
+    code_type = type(_emit.__code__)
     for o in objects:
         t = type(o)
         t_id = id(t)
@@ -94,7 +95,10 @@ def _emit(kind, objects, generation, base, types, seen, write):
             name = type_name(t).replace("\\", "\\\\").replace("\n", "\\n")
             write(("T 0x%x %s\n" % (t_id, name)).encode("utf-8", "replace"))
         count = getrefcount(o) - base
-        size = "?" if by_python else getsizeof(o)
+        if by_python or (t is code_type and o.co_filename == __file__):
+            size = "?"  # the telling itself warms up the caches of this file's code (up to 3.10)
+        else:
+            size = getsizeof(o)
         referents = get_referents(o)
         line = "%s 0x%x 0x%x %s %s%s %d %s\n" % (
             kind, id(o), t_id, size, generation, "t" if is_tracked(o) else "u", count,
@@ -195,11 +199,12 @@ def _tell(command):
             "allocated_blocks": blocks, "enabled": gc.isenabled(),
         }
         write(b"H " + json.dumps(header).encode() + b"\n")
-        excluded = set()
+        excluded = {id(count)}  # made before the generations were listed
         if sys.version_info < (3, 11):
             frame = sys._getframe()
-            excluded = {id(frame), id(frame.f_back)}
-            write(b"E 0x%x tell\nE 0x%x serve\n" % (id(frame), id(frame.f_back)))
+            excluded.update((id(frame), id(frame.f_back), id(frame.f_back.f_back)))
+            write(b"E 0x%x tell\nE 0x%x child\nE 0x%x serve\n" % (
+                id(frame), id(frame.f_back), id(frame.f_back.f_back)))
             frame = None
         base = _refcount_base(types)
         seen = set(excluded)

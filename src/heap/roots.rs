@@ -214,7 +214,9 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
                     // The generator is an object, and visits its frame itself.
                     self.add(RootKind::Frame, &place, frame - iframe, false);
                 } else {
-                    let mut sink = FrameRoots { objects: self.objects, place, found: Vec::new() };
+                    let globals = self.globals(frame);
+                    let found = Vec::new();
+                    let mut sink = FrameRoots { objects: self.objects, place, globals, found };
                     let read = self.objects.interpreter_frame_referents(frame, &mut sink);
                     self.roots.append(&mut sink.found);
                     if let Err(error) = read {
@@ -225,6 +227,12 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
             frame = view.previous;
         }
         Ok(())
+    }
+
+    /// The globals of a frame; null where they cannot be read.
+    fn globals(&self, frame: Addr) -> Addr {
+        let offset = self.objects.layout.at.interpreter_frame.f_globals;
+        offset.and_then(|at| self.objects.memory.addr(frame + at).ok()).unwrap_or_default()
     }
 
     /// The types that are not on the heap, found from `object` down through the subclasses that each
@@ -259,6 +267,7 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
 struct FrameRoots<'a, 'o, M> {
     objects: &'a Objects<'o, M>,
     place: String,
+    globals: Addr,
     found: Vec<RawRoot>,
 }
 
@@ -272,6 +281,8 @@ impl<M: Memory> EdgeSink for FrameRoots<'_, '_, M> {
         let (what, namespace) = match label {
             Label::Local(name) | Label::Attribute(name) => (text(name), false),
             Label::Keywords(name) => (text(name), true),
+            // The code of a module runs with the module's dictionary as locals: the module names it.
+            Label::Namespace("f_locals") if target == self.globals => return,
             Label::Namespace(name) => (name.to_owned(), true),
             Label::Field(name) => (name.to_owned(), false),
             _ => ("stack".to_owned(), false),

@@ -124,8 +124,11 @@ pub struct Features {
     pub gc_stats: GcStats,
     /// Whether the objects of heap types that C code made visit their type (3.9, bpo-40217).
     pub heap_objects_visit_type: bool,
-    /// Whether a generator visits its name (3.11).
-    pub generator_visits_name: bool,
+    /// Whether a generator whose frame is cleared visits its code object (3.14).
+    pub cleared_generator_visits_code: bool,
+    /// Whether an object with a materialised `__dict__` leaves the visit of its inline values to that
+    /// (3.13.13, gh-130327); before, it visits the values and not the dictionary.
+    pub dict_visits_inline_values: bool,
     /// Whether the collector's state is the runtime's (up to 3.8) and not the interpreter's.
     pub gc_in_runtime: bool,
     /// Whether the objects of a free list keep a valid type and a refcount that looks alive (3.14).
@@ -198,7 +201,7 @@ impl Features {
             frame_states: if since(15) {
                 FrameStates { cleared: 5, executing: 4 }
             } else {
-                FrameStates { cleared: 1, executing: 0 }
+                FrameStates { cleared: 4, executing: 0 }
             },
             pre_header: match () {
                 () if since(13) => PreHeader::GcHeadAndManaged,
@@ -212,7 +215,8 @@ impl Features {
             },
             gc_stats: if since(15) { GcStats::Rings } else { GcStats::Array },
             heap_objects_visit_type: since(9),
-            generator_visits_name: since(11),
+            cleared_generator_visits_code: since(14),
+            dict_visits_inline_values: version >= Version::new(3, 13, 13),
             gc_in_runtime: !since(9),
             free_lists_look_alive: since(14),
             lru_elements_are_objects: since(10),

@@ -94,7 +94,7 @@ impl Layout {
         Ok(Self {
             at: Structures::from(&offsets)?,
             has: Features::of(version),
-            natives: Natives::resolve(&offsets)?,
+            natives: Natives::resolve(&offsets, version)?,
             gc_head_size: offsets.get("_gc_head", "sizeof")?.into(),
             offsets,
         })

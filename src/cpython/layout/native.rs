@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::table::{MissingField, Offsets};
+use crate::cpython::version::Version;
 
 /// The table itself.
 const NATIVES: &str = include_str!("natives.txt");
@@ -52,14 +53,14 @@ impl Natives {
     ///
     /// # Errors
     /// A field is in no version's structure: the tables do not fit each other.
-    pub fn resolve(offsets: &Offsets) -> Result<Self, MissingField> {
+    pub fn resolve(offsets: &Offsets, version: Version) -> Result<Self, MissingField> {
         let mut by_name = FxHashMap::default();
         for line in NATIVES.lines() {
             let line = line.split('#').next().unwrap_or("");
             let mut words = line.split_whitespace();
             let (Some(tp_name), Some(structure)) = (words.next(), words.next()) else { continue };
             let Some(size) = offsets.size(structure) else { continue };
-            let fields = words.filter_map(|word| field(offsets, structure, word)).collect();
+            let fields = words.filter_map(|word| field(offsets, structure, word, version)).collect();
             by_name.insert(tp_name, NativeType { size: size.into(), fields });
         }
         Ok(Self { by_name })
@@ -73,10 +74,20 @@ impl Natives {
 }
 
 /// A field of the table's line, if this interpreter has it.
-fn field(offsets: &Offsets, structure: &'static str, word: &'static str) -> Option<NativeField> {
+fn field(
+    offsets: &Offsets,
+    structure: &'static str,
+    word: &'static str,
+    version: Version,
+) -> Option<NativeField> {
     let (word, role) = match word.strip_prefix('-') {
         Some(word) => (word, FieldRole::Hidden),
         None => (word, FieldRole::Visited),
+    };
+    let (word, role) = match word.split_once('@') {
+        Some((word, since)) if version < since.parse().ok()? => (word, FieldRole::Hidden),
+        Some((word, _)) => (word, role),
+        None => (word, role),
     };
     let (word, is_dict) = match word.strip_prefix('{').and_then(|word| word.strip_suffix('}')) {
         Some(word) => (word, true),
@@ -93,7 +104,6 @@ fn field(offsets: &Offsets, structure: &'static str, word: &'static str) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpython::version::Version;
 
     #[test]
     fn every_line_names_a_structure_and_fields_that_some_version_has() {
@@ -111,7 +121,7 @@ mod tests {
             );
             for word in words {
                 assert!(
-                    versions.iter().any(|offsets| field(offsets, structure, word).is_some()),
+                    versions.iter().any(|offsets| field(offsets, structure, word, Version::new(3, 99, 0)).is_some()),
                     "{tp_name}: no version has {structure}.{word}"
                 );
             }
@@ -121,7 +131,7 @@ mod tests {
     #[test]
     fn a_type_of_another_size_is_another_type() {
         let offsets = Offsets::of(Version::new(3, 11, 7), false).unwrap();
-        let natives = Natives::resolve(&offsets).unwrap();
+        let natives = Natives::resolve(&offsets, Version::new(3, 11, 7)).unwrap();
         let size = offsets.size("chainobject").unwrap().into();
         assert!(natives.find("itertools.chain", size).is_some());
         assert!(natives.find("itertools.chain", size + 8).is_none());

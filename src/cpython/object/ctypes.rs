@@ -16,9 +16,11 @@ pub(super) struct StgBuffers {
 impl<M: Memory> Objects<'_, M> {
     /// Where the `StgInfo` of a `ctypes` type is: right behind the structure of its metatype's base.
     pub(super) fn stg_info(&self, object: Addr, ty: &TypeInfo) -> Option<Addr> {
+        /// `PyObject_GetTypeData` aligns what a type adds to its base.
+        const ALIGNMENT: u64 = 16;
         let size = self.layout.at.stg_info.sizeof?;
-        let heap_type = self.layout.at.heap_type.sizeof;
-        (ty.tp_basicsize >= heap_type + size).then(|| object + heap_type)
+        let start = self.layout.at.heap_type.sizeof.next_multiple_of(ALIGNMENT);
+        (ty.tp_basicsize >= start + size).then(|| object + start)
     }
 
     /// `CType_Type_traverse`.

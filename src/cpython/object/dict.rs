@@ -207,8 +207,9 @@ impl<M: Memory> Objects<'_, M> {
         namespace: bool,
         sink: &mut impl EdgeSink,
     ) -> Result<(), DecodeError> {
-        let embedded = self.has_embedded_values(dict)?;
-        let values_seen = if embedded { Sight::Hidden } else { Sight::Visited };
+        // Values inside the object that the dictionary belongs to are visited by one of the two.
+        let embedded = self.has_embedded_values(dict)?
+            && !self.layout.has.dict_visits_inline_values;
         let mut keys = Vec::new();
         // Whether keys are visited is known only from the header, which comes back at the end; it
         // is the same for all entries.
@@ -218,15 +219,14 @@ impl<M: Memory> Objects<'_, M> {
         };
         self.dict_entries(dict, |DictEntry { nth, key, value }| {
             if embedded {
-                // The values are those of the object that the dictionary belongs to, which visits
-                // them itself: counting them here would count them twice.
+                // The object visits them.
             } else if namespace {
-                sink.edge(values_seen, value, Label::Entry(key, nth));
+                sink.edge(Sight::Visited, value, Label::Entry(key, nth));
             } else if general {
-                sink.in_run(values_seen, value, Run::ValueKeys, nth);
+                sink.in_run(Sight::Visited, value, Run::ValueKeys, nth);
                 sink.in_run(Sight::Visited, key, Run::ValueKeys, nth);
             } else {
-                sink.in_run(values_seen, value, Run::Values, nth);
+                sink.in_run(Sight::Visited, value, Run::Values, nth);
             }
             if embedded || !general || namespace {
                 keys.push((key, nth));

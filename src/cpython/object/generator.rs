@@ -15,9 +15,8 @@ impl<M: Memory> Objects<'_, M> {
         let at = &self.layout.at.generator;
         let see = Sight::Visited;
         let attribute = |name| Label::Attribute(Name::Known(name));
-        let sees_name = if self.layout.has.generator_visits_name { see } else { Sight::Hidden };
-        self.field(object + at.gi_name, sees_name, attribute("__name__"), sink)?;
-        self.field(object + at.gi_qualname, sees_name, attribute("__qualname__"), sink)?;
+        self.field(object + at.gi_name, see, attribute("__name__"), sink)?;
+        self.field(object + at.gi_qualname, see, attribute("__qualname__"), sink)?;
         self.optional_field(object, at.gi_code, see, attribute("gi_code"), sink)?;
         self.optional_field(object, at.gi_frame, see, attribute("gi_frame"), sink)?;
         self.exception_state_referents(object + at.gi_exc_state, sink)?;
@@ -51,7 +50,9 @@ impl<M: Memory> Objects<'_, M> {
         {
             let code = self.memory.addr(frame + executable)?.without_tag(3);
             if let Some(code) = code.non_null() {
-                sink.edge(see, code, attribute("gi_code"));
+                let visits = self.layout.has.cleared_generator_visits_code;
+                let sight = if visits { see } else { Sight::Hidden };
+                sink.edge(sight, code, attribute("gi_code"));
             }
         }
         Ok(())

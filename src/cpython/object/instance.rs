@@ -89,13 +89,20 @@ impl<M: Memory> Objects<'_, M> {
             }
             ManagedDict::Inline => {
                 let values = object + ty.tp_basicsize;
-                if ty.has(INLINE_VALUES)
-                    && let Some(valid) = self.layout.at.dict_values.valid
-                    && self.memory.u8(values + valid)? != 0
-                {
+                let is_valid = match self.layout.at.dict_values.valid {
+                    Some(valid) if ty.has(INLINE_VALUES) => self.memory.u8(values + valid)? != 0,
+                    _ => false,
+                };
+                let dict = self.reference(word)?;
+                let dict_visits = self.layout.has.dict_visits_inline_values;
+                if is_valid && (dict.is_none() || !dict_visits) {
                     self.values_referents(values, ty, sink)?;
                 }
-                self.field(word, Sight::Visited, Label::Namespace("__dict__"), sink)?;
+                if let Some(dict) = dict {
+                    let visited = !is_valid || dict_visits;
+                    let sight = if visited { Sight::Visited } else { Sight::Hidden };
+                    sink.edge(sight, dict, Label::Namespace("__dict__"));
+                }
             }
         }
         Ok(())

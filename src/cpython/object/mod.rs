@@ -148,13 +148,20 @@ impl<M: Memory> Objects<'_, M> {
     pub fn has_sane_ref_count(&self, object: Addr) -> bool {
         /// No object is referred to more often without being immortal.
         const MOST_REFERENCES: u64 = 1 << 28;
+        /// What the runtime's own objects start with in 3.11 (`_PyObject_IMMORTAL_REFCNT`), and how
+        /// far it may have moved.
+        const STATIC: u64 = 999_999_999;
+        const MOST_CHANGES: u64 = 1 << 24;
         /// The highest bit of `ob_flags` that has a meaning, as a power of two.
         const FLAGS: u64 = 1 << 10;
         let Ok(word) = self.memory.u64(object) else { return false };
         let (low, high) = (word & 0xFFFF_FFFF, word >> 32);
         let is_immortal = low >= 1 << 31;
         let high_is_sane = match self.layout.has.ref_count {
-            RefCount::Word => return (1..=MOST_REFERENCES).contains(&word),
+            RefCount::Word => {
+                return (1..=MOST_REFERENCES).contains(&word)
+                    || (STATIC - MOST_CHANGES..=STATIC + MOST_CHANGES).contains(&word);
+            }
             RefCount::Low32 => high == 0,
             RefCount::Low32AndFlags => high & 0xFFFF == 0 && high >> 16 < FLAGS,
         };
