@@ -3,9 +3,14 @@
 //! One breadth-first walk over all edges, hidden ones too, in three rounds: from modules and
 //! frames, then from the states of threads and interpreters and what is static, last from what
 //! only the collector knows. What a round has reached stays as it is, so a path from a module is
-//! preferred to a shorter one from the collector's list.
+//! preferred to a shorter one from the collector's list. A module's names are as near as the
+//! module, so that they win over the globals of a frame.
+
+mod cycles;
 
 use rustc_hash::FxHashMap;
+
+use self::cycles::Components;
 
 use super::diff::bytes_of;
 use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind};
@@ -49,6 +54,9 @@ pub struct HeldBy {
     pub bytes: u64,
     /// One of them.
     pub example: ObjectId,
+    /// If only the collector knows them: the shortest reference cycle through the first object of
+    /// the path, which is its first and last step; empty if that object is in none.
+    pub cycle: Vec<Step>,
 }
 
 /// No parent: the object is held by a root, or not reached.
@@ -62,6 +70,8 @@ pub struct Paths {
     /// Which edge of the parent (the hidden ones counted behind the others), or which root; or
     /// [`NONE`] for what is not reached.
     edges: Vec<u32>,
+    /// The cycles that nothing but the collector reaches.
+    components: Components,
 }
 
 /// The round in which a root's objects are reached.
@@ -77,24 +87,98 @@ impl Paths {
     /// Walks the heap.
     #[must_use]
     pub fn new(graph: &HeapGraph) -> Self {
-        let mut paths = Self { parents: vec![NONE; graph.len()], edges: vec![NONE; graph.len()] };
+        let mut paths = Self {
+            parents: vec![NONE; graph.len()],
+            edges: vec![NONE; graph.len()],
+            components: Components::default(),
+        };
         let mut queue: Vec<ObjectId> = Vec::new();
-        for this_round in 0..3 {
+        paths.modules(graph, &mut queue);
+        for this_round in 0..2 {
             let roots = graph.roots.iter().enumerate();
             for (index, root) in roots.filter(|(_, root)| round(root.kind) == this_round) {
                 paths.reach(root.object, NONE, index, &mut queue);
             }
-            let mut next = 0;
-            while let Some(&object) = queue.get(next) {
-                next += 1;
-                let hidden = graph.hidden_referents.of(object);
-                for (nth, &to) in graph.referents.of(object).iter().chain(hidden).enumerate() {
-                    paths.reach(to, object.0, nth, &mut queue);
+            paths.spread(graph, &mut queue);
+        }
+        let known: FxHashMap<ObjectId, usize> = graph
+            .roots
+            .iter()
+            .enumerate()
+            .filter(|(_, root)| round(root.kind) == 2 && !paths.reaches(root.object))
+            .map(|(index, root)| (root.object, index))
+            .collect();
+        if !known.is_empty() {
+            let (components, speakers) = Components::new(
+                graph,
+                |object| !paths.reaches(object),
+                |object| known.contains_key(&object),
+            );
+            paths.components = components;
+            for object in speakers {
+                if let Some(&index) = known.get(&object) {
+                    paths.reach(object, NONE, index, &mut queue);
                 }
             }
-            queue.clear();
+            paths.spread(graph, &mut queue);
+            // Where no object could speak for a component, what it holds still has roots.
+            for (index, root) in graph.roots.iter().enumerate() {
+                paths.reach(root.object, NONE, index, &mut queue);
+            }
+            paths.spread(graph, &mut queue);
         }
         paths
+    }
+
+    /// Reaches all modules and then their dictionaries, before any frame does.
+    fn modules(&mut self, graph: &HeapGraph, queue: &mut Vec<ObjectId>) {
+        let modules = graph.roots.iter().enumerate();
+        let modules = modules.filter(|(_, root)| root.kind == RootKind::Module);
+        for (index, root) in modules.clone() {
+            self.reach(root.object, NONE, index, queue);
+        }
+        for (_, root) in modules {
+            for (nth, &to) in graph.referents.of(root.object).iter().enumerate() {
+                let is_names = graph.flags_of(to).has(ObjectFlags::NAMESPACE);
+                if is_names && graph.referent_label(root.object, nth) == ".__dict__" {
+                    self.reach(to, root.object.0, nth, queue);
+                }
+            }
+        }
+    }
+
+    /// Reaches all that the queued objects lead to, and empties the queue.
+    fn spread(&mut self, graph: &HeapGraph, queue: &mut Vec<ObjectId>) {
+        let mut next = 0;
+        while let Some(&object) = queue.get(next) {
+            next += 1;
+            let hidden = graph.hidden_referents.of(object);
+            for (nth, &to) in graph.referents.of(object).iter().chain(hidden).enumerate() {
+                self.reach(to, object.0, nth, queue);
+            }
+        }
+        queue.clear();
+    }
+
+    /// The shortest reference cycle through the object at which the path to `object` begins; empty
+    /// unless only the collector knows it, or if it is in none.
+    #[must_use]
+    pub fn cycle(&self, graph: &HeapGraph, object: ObjectId) -> Vec<Step> {
+        let first = self.objects_to(object).first().copied().unwrap_or(object);
+        let cycle = self.components.through(graph, first);
+        let mut steps = Vec::new();
+        let mut label = String::new();
+        for &(at, edge) in &cycle {
+            steps.push(self.step(graph, at, std::mem::take(&mut label)));
+            label = match edge.checked_sub(graph.referents.of(at).len()) {
+                None => graph.referent_label(at, edge),
+                Some(nth) => graph.hidden_label(at, nth),
+            };
+        }
+        if !steps.is_empty() {
+            steps.push(self.step(graph, first, label));
+        }
+        fold(steps, None)
     }
 
     /// Notes how an object is reached, unless it was before.
@@ -284,6 +368,7 @@ impl<'a> Grouping<'a> {
                 objects,
                 bytes,
                 example,
+                cycle: Vec::new(),
             })
             .collect()
     }

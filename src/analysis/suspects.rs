@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::diff::{Diff, Identity, bytes_of};
 use super::paths::{HeldBy, Paths};
-use crate::graph::{HeapGraph, ObjectId, StringId};
+use crate::graph::{HeapGraph, ObjectId, RootKind, StringId};
 
 /// The most ways told of one type; the rest is in the shares.
 const MOST_WAYS: usize = 10;
@@ -85,6 +85,11 @@ pub fn suspects(graph: &HeapGraph, diff: &Diff) -> Vec<Suspect> {
             let held_objects = objects.len() as u64;
             let mut held_by = paths.group(graph, objects);
             held_by.truncate(MOST_WAYS);
+            for held in &mut held_by {
+                if held.path.root.kind == Some(RootKind::Collector) {
+                    held.cycle = paths.cycle(graph, held.example);
+                }
+            }
             Suspect {
                 type_name: name.to_owned(),
                 objects_delta,

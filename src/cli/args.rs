@@ -19,6 +19,7 @@ use crate::source::{Options, PauseMode};
     version,
     infer_subcommands = true,
     after_help = super::exit::HELP,
+    max_term_width = 100,
     disable_help_subcommand = true
 )]
 pub(crate) struct Cli {
@@ -30,6 +31,7 @@ pub(crate) struct Cli {
 
 /// Flags of all commands.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
     /// Colours
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
@@ -108,6 +110,7 @@ pub(crate) struct SourceArgs {
 
 /// How to read it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Reading a process")]
 pub(crate) struct CaptureArgs {
     /// How the heap is made to stand still
     #[arg(long, value_enum, default_value = "stop", value_name = "MODE")]
@@ -156,6 +159,7 @@ impl CaptureArgs {
 
 /// How to show the result.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Showing the result")]
 pub(crate) struct OutputArgs {
     /// Print JSON, complete whatever -n says
     #[arg(long)]
@@ -206,6 +210,9 @@ impl HeapArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap snapshot -p 4242\n  pyheap snapshot -p 4242 -o before.parquet\n  pyheap snapshot -p 4242 -s --json   the whole tree of workers"
+)]
 pub(crate) struct SnapshotArgs {
     #[command(flatten)]
     pub(crate) heap: HeapArgs,
@@ -218,12 +225,18 @@ pub(crate) struct SnapshotArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap histogram before.parquet\n  pyheap histogram -p 4242 --sort count -n 50"
+)]
 pub(crate) struct HistogramArgs {
     #[command(flatten)]
     pub(crate) heap: HeapArgs,
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap objects before.parquet DataFrame   the biggest first\n  pyheap objects -p 4242 app.Session --json > sessions.jsonl"
+)]
 pub(crate) struct ObjectsArgs {
     /// A snapshot file, unless -p or -c is given; then a type, by the last parts of its name
     #[arg(value_name = "SOURCE|TYPE", num_args = 0..)]
@@ -237,6 +250,7 @@ pub(crate) struct ObjectsArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  pyheap show before.parquet 0x7f3a5c1b2e40")]
 pub(crate) struct ShowArgs {
     /// A snapshot file, unless -p or -c is given; then an address (0x…)
     #[arg(value_name = "SOURCE|ADDRESS", num_args = 0..)]
@@ -249,8 +263,11 @@ pub(crate) struct ShowArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// `survived` objects (same address, same type) are an upper bound: the allocator reuses addresses.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Objects are compared by address and type. The allocator reuses addresses, so `new` and `gone`\n\
+are the fewest that it can have been.\n\nExamples:\n  pyheap diff before.parquet after.parquet\n  pyheap diff before.parquet -p 4242\n  pyheap diff -p 4242 --interval 30s --times 5"
+)]
 pub(crate) struct DiffArgs {
     /// Snapshot files, oldest first
     #[arg(value_name = "FILE", num_args = 0..)]
@@ -275,6 +292,7 @@ pub(crate) struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  pyheap doctor\n  pyheap doctor 4242")]
 pub(crate) struct DoctorArgs {
     /// A process
     #[arg(value_name = "PID", value_parser = pid, conflicts_with = "pid")]
@@ -287,6 +305,7 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  pyheap demo\n  pyheap demo --python /usr/bin/python3.12")]
 pub(crate) struct DemoArgs {
     /// The Python to run the program with
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]

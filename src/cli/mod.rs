@@ -109,7 +109,7 @@ pub fn run() -> ExitCode {
         out: &mut out,
         err: &mut err,
         style: Style::new(cli.global.color(), environment, terminal),
-        width: terminal.then(terminal_width).flatten(),
+        width: if terminal { terminal_width() } else { named_width(environment) },
         quiet: cli.global.quiet,
         strict: cli.global.strict,
         interactive: io::stdin().is_terminal() && stderr.is_terminal(),
@@ -139,6 +139,11 @@ fn start_log(verbose: u8) {
     };
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
     let _ = log.with_ansi(io::stderr().is_terminal()).try_init();
+}
+
+/// The columns that `COLUMNS` asks for where the output is no terminal.
+fn named_width(environment: impl Fn(&str) -> Option<String>) -> Option<usize> {
+    environment("COLUMNS")?.parse().ok().filter(|&width| width > 0)
 }
 
 /// The columns of the terminal.

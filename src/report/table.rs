@@ -1,4 +1,4 @@
-//! One kind of table: columns aligned, the last one shortened in its middle to fit a terminal.
+//! One kind of table: columns aligned, names shortened in their middle to fit a terminal.
 
 use std::io::{self, Write};
 
@@ -7,14 +7,16 @@ use super::style::Style;
 /// On which side the cells of a column meet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Align {
-    /// Texts.
+    /// Texts that are of use only as a whole, such as addresses.
     Left,
     /// Numbers.
     Right,
+    /// Texts that may be shortened.
+    Name,
 }
 
-/// The fewest characters to which a last column is shortened.
-const LEAST: usize = 16;
+/// The fewest characters to which a column is shortened.
+const LEAST: usize = 12;
 
 /// Rows of cells under headings.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,7 +39,7 @@ impl Table {
         self.rows.push(cells.into_iter().map(clean).collect());
     }
 
-    /// Writes it; cells of the last column are shortened to `width` columns in all.
+    /// Writes it; the widest names are shortened until it is `width` characters wide.
     ///
     /// # Errors
     /// Those of the writer.
@@ -48,10 +50,8 @@ impl Table {
                 *width = (*width).max(chars(cell));
             }
         }
-        let last = self.columns.len().saturating_sub(1);
-        if let (Some(total), Some((end, before))) = (width, widths.split_last_mut()) {
-            let used: usize = before.iter().map(|width| width + 2).sum();
-            *end = (*end).min(total.saturating_sub(used).max(LEAST));
+        if let Some(total) = width {
+            self.shorten(&mut widths, total);
         }
         let line = |cells: &mut dyn Iterator<Item = &str>| {
             let mut line = String::new();
@@ -61,10 +61,10 @@ impl Table {
                 if index > 0 {
                     line.push_str("  ");
                 }
-                let cell = if index == last { middle(cell, width) } else { cell.to_owned() };
+                let cell = middle(cell, width);
                 match align {
                     Align::Right => line.push_str(&format!("{cell:>width$}")),
-                    Align::Left => line.push_str(&format!("{cell:<width$}")),
+                    Align::Left | Align::Name => line.push_str(&format!("{cell:<width$}")),
                 }
             }
             line.trim_end().to_owned()
@@ -75,6 +75,21 @@ impl Table {
             writeln!(out, "{}", line(&mut row.iter().map(String::as_str)))?;
         }
         Ok(())
+    }
+
+    /// Takes from the widest column of names, until all fit or none can be narrower.
+    fn shorten(&self, widths: &mut [usize], total: usize) {
+        let gaps = 2 * widths.len().saturating_sub(1);
+        let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(total);
+        while over > 0 {
+            let names = widths.iter_mut().zip(&self.columns);
+            let widest = names
+                .filter(|(width, (_, align))| *align == Align::Name && **width > LEAST)
+                .max_by_key(|(width, _)| **width);
+            let Some((width, _)) = widest else { return };
+            *width -= 1;
+            over -= 1;
+        }
     }
 }
 
@@ -101,7 +116,7 @@ mod tests {
     use super::*;
 
     fn text(width: Option<usize>) -> String {
-        let mut table = Table::new(&[("count", Align::Right), ("type", Align::Left)]);
+        let mut table = Table::new(&[("count", Align::Right), ("type", Align::Name)]);
         table.row(["12".to_owned(), "package.module.deeply.nested.ClassName".to_owned()]);
         table.row(["1,234".to_owned(), "bad\x1b[2Jname".to_owned()]);
         let mut out = Vec::new();
@@ -126,5 +141,18 @@ mod tests {
         1,234  bad�[2Jname
         ");
         assert_eq!(middle("abcdef", 0), "…");
+    }
+
+    #[test]
+    fn the_widest_names_give_way_and_addresses_stay_whole() {
+        let columns = [("address", Align::Left), ("type", Align::Name), ("by", Align::Name)];
+        let mut table = Table::new(&columns);
+        let holder = "package.module.Class.attribute".to_owned();
+        table.row(["0x7f0123456789".to_owned(), "package.module.Class".to_owned(), holder]);
+        let mut out = Vec::new();
+        table.write(&mut out, Style::PLAIN, Some(50)).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().all(|line| chars(line) <= 50), "{text}");
+        assert!(text.contains("0x7f0123456789"), "{text}");
     }
 }

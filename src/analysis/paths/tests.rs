@@ -105,6 +105,113 @@ fn what_no_root_reaches_has_a_path_without_root() {
     assert_eq!(line(&paths.to(&graph, ObjectId(0))), "-  > :app.Lost");
 }
 
+#[test]
+fn the_names_of_a_module_win_over_the_globals_of_a_frame() {
+    let mut b = app();
+    b.root(RootKind::Frame, "<module> (app.py:1) f_globals", Addr(0x110));
+    let graph = b.build();
+    let rows = graph.find(Addr(0x1130)).unwrap();
+    assert_eq!(Paths::new(&graph).to(&graph, rows).root.kind, Some(RootKind::Module));
+}
+
+/// Cycles of a frame and its accessor, each of which the collector knows, with a big array.
+fn garbage(cycles: u64) -> GraphBuilder {
+    let mut b = GraphBuilder::new();
+    for at in (0..cycles).map(|n| 0x1000 + n * 0x100) {
+        let accessor = b.object(at, "woodwork.Accessor", 48);
+        let names = b.object(at + 0x10, "builtins.dict", 104);
+        let frame = b.object(at + 0x20, "pandas.DataFrame", 64);
+        let fields = b.object(at + 0x30, "builtins.dict", 104);
+        let array = b.object(at + 0x40, "numpy.ndarray", 4000);
+        b.flag(names, ObjectFlags::NAMESPACE);
+        b.flag(fields, ObjectFlags::NAMESPACE);
+        b.attribute(frame, "__dict__", names);
+        b.attribute(names, "ww", accessor);
+        b.attribute(accessor, "__dict__", fields);
+        b.attribute(fields, "_dataframe", frame);
+        let data = b.intern("data");
+        b.hidden_edge(frame, EdgeLabel::Attribute(data), array);
+        for known in [accessor, names, frame, fields] {
+            b.root(RootKind::Collector, "", known);
+        }
+    }
+    b
+}
+
+#[test]
+fn one_object_speaks_for_a_cycle_and_the_cycle_is_shown_through_it() {
+    let graph = garbage(3).build();
+    let paths = Paths::new(&graph);
+    let arrays = graph.ids().filter(|&id| graph.type_name_of(id) == "numpy.ndarray");
+    let groups = paths.group(&graph, arrays);
+    assert_eq!(groups.len(), 1);
+    let group = groups.first().unwrap();
+    assert_eq!(line(&group.path), "collector  > :pandas.DataFrame > .data:numpy.ndarray");
+    let cycle = paths.cycle(&graph, group.example);
+    let steps: Vec<String> =
+        cycle.iter().map(|step| format!("{}:{}", step.label, step.type_name)).collect();
+    assert_eq!(
+        steps,
+        [":pandas.DataFrame", ".ww:woodwork.Accessor", "._dataframe:pandas.DataFrame"]
+    );
+}
+
+#[test]
+fn what_a_cycle_holds_begins_at_the_cycle_and_not_at_itself() {
+    let mut b = garbage(1);
+    let payload = b.object(0x9000, "app.Payload", 64);
+    let list = b.object(0x9010, "builtins.list", 64);
+    b.attribute(Addr(0x1000), "payload", payload);
+    b.attribute(payload, "rows", list);
+    b.root(RootKind::Collector, "", payload);
+    b.root(RootKind::Collector, "", list);
+    let graph = b.build();
+    let paths = Paths::new(&graph);
+    let list = graph.find(list).unwrap();
+    assert!(line(&paths.to(&graph, list)).starts_with("collector  > :pandas.DataFrame"));
+    assert_eq!(paths.cycle(&graph, list).len(), 3);
+}
+
+proptest! {
+    #[test]
+    fn all_that_the_collector_knows_is_reached_and_cycles_are_cycles(
+        edges in proptest::collection::vec((0_u64..12, 0_u64..12), 0..40),
+        known in proptest::collection::vec(0_u64..12, 1..12),
+    ) {
+        let mut b = GraphBuilder::new();
+        for n in 0..12 {
+            b.object(0x1000 + n * 16, "app.T", 16);
+        }
+        for &(from, to) in &edges {
+            b.item(Addr(0x1000 + from * 16), u32::try_from(to).unwrap(), Addr(0x1000 + to * 16));
+        }
+        for &n in &known {
+            b.root(RootKind::Collector, "", Addr(0x1000 + n * 16));
+        }
+        let graph = b.build();
+        let paths = Paths::new(&graph);
+        for root in &graph.roots {
+            prop_assert!(paths.reaches(root.object));
+        }
+        // The transitive closure, which shares nothing with the search for components.
+        let mut leads = vec![[false; 12]; 12];
+        for &(from, to) in &edges {
+            leads[usize::try_from(from).unwrap()][usize::try_from(to).unwrap()] = true;
+        }
+        for via in 0..12 {
+            for from in 0..12 {
+                for to in 0..12 {
+                    leads[from][to] |= leads[from][via] && leads[via][to];
+                }
+            }
+        }
+        for id in graph.ids() {
+            let first = paths.objects_to(id)[0];
+            prop_assert_eq!(!paths.cycle(&graph, id).is_empty(), leads[first.index()][first.index()]);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_path_follows_edges_from_a_root_and_is_shortest(

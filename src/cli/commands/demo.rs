@@ -1,6 +1,7 @@
 //! `pyheap demo`: a leak, found in ten seconds.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -27,6 +28,8 @@ impl Service {
             .args(["-u", "-c", PROGRAM])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Ctrl-C is for us: the program would answer it with a traceback.
+            .process_group(0)
             .spawn()
             .map_err(|error| Error::Demo(format!("cannot start {}: {error}", python.display())))?;
         let pipes = (child.stdin.take(), child.stdout.take());
@@ -89,8 +92,9 @@ pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> Result<(), Erro
     let culprit = suspects.first().and_then(|suspect| Some((suspect, suspect.held_by.first()?)));
     if let Some((suspect, held)) = culprit {
         let name = crate::report::short_type(&suspect.type_name);
-        let path = text::path::line(&held.path, false);
+        let path = text::path::holder(held, false);
         let line = format!("The culprit: {name}, kept by {path}");
+        let line = text::path::wrapped(&line, context.width, 0, 4);
         writeln!(context.out, "\n{}", context.style.bold(&line))?;
     }
     let seconds = first.facts.pause.seconds + last.facts.pause.seconds;
@@ -99,5 +103,7 @@ pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> Result<(), Erro
         context.out,
         "The service was paused for {pause} in all, and has noticed nothing else."
     )?;
-    Ok(())
+    context.note(
+        "next: pyheap ps, and then on a process of yours: pyheap snapshot -p PID -o a.parquet",
+    )
 }

@@ -70,9 +70,12 @@ fn report(
         }
         failed = context.check(&snapshot.graph);
         if !args.output.json && !args.csv && matches!(source, Source::Pid(_)) && failed.is_ok() {
-            let next =
-                format!("next: pyheap diff -p {} --interval 30s", snapshot.facts.process.pid);
-            context.note(&next)?;
+            let pid = snapshot.facts.process.pid;
+            let next = match output {
+                Some(output) => format!("pyheap diff {} -p {pid}", output.file.display()),
+                None => format!("pyheap diff -p {pid} --interval 30s"),
+            };
+            context.note(&format!("next: {next}"))?;
         }
     }
     failed

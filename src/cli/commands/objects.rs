@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::graph::ObjectId;
 use crate::report::json::objects::ObjectJson;
 use crate::report::{json, text};
+use crate::source::Source;
 
 /// The first line has no fields of its own.
 #[derive(Serialize)]
@@ -41,6 +42,14 @@ pub(super) fn run(args: &ObjectsArgs, context: &mut Context<'_>) -> Result<(), E
         let first = referrers(graph, &objects, 1);
         let layout = context.layout(&args.output);
         text::objects::list(context.out, graph, &objects, total, &first, &layout)?;
+        if let Some(&example) = objects.first() {
+            let heap = match &source {
+                Source::Pid(pid) => format!("-p {pid}"),
+                Source::File(path) => path.display().to_string(),
+                Source::Core { core, .. } => format!("-c {}", core.display()),
+            };
+            context.note(&format!("next: pyheap show {heap} {}", graph.addr(example)))?;
+        }
     }
     context.check(graph)
 }

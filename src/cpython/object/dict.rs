@@ -208,8 +208,8 @@ impl<M: Memory> Objects<'_, M> {
         sink: &mut impl EdgeSink,
     ) -> Result<(), DecodeError> {
         // Values inside the object that the dictionary belongs to are visited by one of the two.
-        let embedded = self.has_embedded_values(dict)?
-            && !self.layout.has.dict_visits_inline_values;
+        let embedded =
+            self.has_embedded_values(dict)? && !self.layout.has.dict_visits_inline_values;
         let mut keys = Vec::new();
         // Whether keys are visited is known only from the header, which comes back at the end; it
         // is the same for all entries.

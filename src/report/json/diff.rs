@@ -62,6 +62,8 @@ struct SuspectJson<'a> {
 struct HeldJson<'a> {
     root: RootJson<'a>,
     path: Vec<StepJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cycle: Vec<StepJson<'a>>,
     objects: u64,
     share: f64,
 }
@@ -108,7 +110,8 @@ impl<'a> From<&'a Suspect> for SuspectJson<'a> {
     fn from(suspect: &'a Suspect) -> Self {
         let held = suspect.held_by.iter().map(|held| HeldJson {
             root: (&held.path.root).into(),
-            path: steps(&held.path),
+            path: steps(&held.path.steps),
+            cycle: steps(&held.cycle),
             objects: held.objects,
             share: share(held.objects, suspect.held_objects),
         });

@@ -58,6 +58,6 @@ impl<'a> From<&'a crate::analysis::PathRoot> for RootJson<'a> {
 
 /// The steps of a path.
 #[must_use]
-pub fn steps(path: &crate::analysis::Path) -> Vec<StepJson<'_>> {
-    path.steps.iter().map(|s| StepJson { type_name: &s.type_name, label: &s.label }).collect()
+pub fn steps(steps: &[crate::analysis::Step]) -> Vec<StepJson<'_>> {
+    steps.iter().map(|s| StepJson { type_name: &s.type_name, label: &s.label }).collect()
 }

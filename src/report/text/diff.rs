@@ -57,7 +57,8 @@ fn told(out: &mut dyn Write, suspects: &[Suspect], layout: &Layout) -> io::Resul
         writeln!(out, "{}", layout.style.red(&title.replace(char::is_control, "\u{fffd}")))?;
         for held in suspect.held_by.iter().take(3) {
             let share = units::percent(held.objects, suspect.held_objects);
-            let line = path::line(&held.path, layout.full_names);
+            let line = path::holder(held, layout.full_names);
+            let line = path::wrapped(&line, layout.width, 20, 20);
             writeln!(out, "    {share:>7} held by {line}")?;
         }
     }
@@ -76,7 +77,7 @@ fn table(out: &mut dyn Write, diff: &Diff, growth: &Growth, layout: &Layout) -> 
     if many {
         columns.push(("every step", Align::Right));
     }
-    columns.push(("type", Align::Left));
+    columns.push(("type", Align::Name));
     let mut table = Table::new(&columns);
     for row in diff.types.iter().take(layout.limit) {
         let optional = |number: Option<u64>| number.map_or("?".to_owned(), units::count);

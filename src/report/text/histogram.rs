@@ -60,7 +60,7 @@ fn table(out: &mut dyn Write, histogram: &Histogram, layout: &Layout) -> io::Res
         ("buffers", Align::Right),
         ("%", Align::Right),
         ("cum%", Align::Right),
-        ("type", Align::Left),
+        ("type", Align::Name),
     ]);
     let all = &histogram.totals;
     let mut so_far = 0_u64;

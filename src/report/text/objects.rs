@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use rustc_hash::FxHashMap;
 
+use super::path;
 use crate::analysis::references::{Referrer, unexplained};
 use crate::graph::{HeapGraph, ObjectFlags, ObjectId};
 use crate::report::table::{Align, Table};
@@ -26,8 +27,8 @@ pub fn list(
         ("refs", Align::Right),
         ("shallow", Align::Right),
         ("buffers", Align::Right),
-        ("type", Align::Left),
-        ("first referrer", Align::Left),
+        ("type", Align::Name),
+        ("first referrer", Align::Name),
     ]);
     for &object in shown {
         let buffers = graph.buffers_of(object);
@@ -61,7 +62,8 @@ fn refcount(graph: &HeapGraph, object: ObjectId) -> String {
 fn holder(graph: &HeapGraph, referrer: &Referrer) -> String {
     let name = short_type(graph.type_name_of(referrer.object));
     let hidden = if referrer.hidden { " (hidden)" } else { "" };
-    let text = format!("{name}{} at {}{hidden}", referrer.label, graph.addr(referrer.object));
+    let label = path::label(&referrer.label);
+    let text = format!("{name}{label} at {}{hidden}", graph.addr(referrer.object));
     text.replace(char::is_control, "\u{fffd}")
 }
 

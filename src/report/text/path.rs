@@ -1,23 +1,152 @@
 //! A path in one line: `module app.cache → dict[*] → Session`.
 
-use crate::analysis::Path;
+use crate::analysis::{HeldBy, Path, Step};
+use crate::graph::RootKind;
 use crate::report::short_type;
+
+/// Between two objects.
+const ARROW: &str = " → ";
+
+/// A label behind the type it belongs to: `.name`, `[3]`, ` key`, ` local x`.
+#[must_use]
+pub fn label(label: &str) -> String {
+    match label.chars().next() {
+        None => String::new(),
+        Some('.' | '[' | '{') => label.to_owned(),
+        // A field of the C structure.
+        Some('<') => format!(".{label}"),
+        // An offset in an object whose references were found by scanning.
+        Some('+') => format!(" at {label}"),
+        Some(_) => format!(" {}", label.strip_suffix(" *").unwrap_or(label)),
+    }
+}
 
 /// The line of a path; without `full_names` a class is shown without its module.
 #[must_use]
 pub fn line(path: &Path, full_names: bool) -> String {
     let root = match path.root.kind {
-        None => "no known root".to_owned(),
+        None => "nothing known".to_owned(),
+        Some(RootKind::Collector) => "the collector alone".to_owned(),
         Some(kind) if path.root.name.is_empty() => kind.name().replace('_', " "),
         Some(kind) => format!("{} {}", kind.name().replace('_', " "), path.root.name),
     };
-    let mut line = root;
-    for step in &path.steps {
-        line.push_str(&step.label);
-        line.push_str(" → ");
+    clean(&append(root, &path.steps, full_names))
+}
+
+/// How a group of objects is held, as the end of `held by …`: by a path, or by a reference cycle,
+/// which is told with the path from it.
+#[must_use]
+pub fn holder(held: &HeldBy, full_names: bool) -> String {
+    if held.cycle.is_empty() {
+        return line(&held.path, full_names);
+    }
+    let cycle = append(String::new(), &held.cycle, full_names);
+    let mut text = format!("the collector alone: a reference cycle {cycle}");
+    if held.path.steps.len() > 1 {
+        text.push_str(", then ");
+        text.push_str(&append(String::new(), &held.path.steps, full_names));
+    }
+    clean(&text)
+}
+
+/// The steps behind a beginning; where there is none, the first object is the beginning.
+fn append(beginning: String, steps: &[Step], full_names: bool) -> String {
+    let mut line = beginning;
+    for step in steps {
+        line.push_str(&label(&step.label));
+        if !line.is_empty() {
+            line.push_str(ARROW);
+        }
         let name = short_type(&step.type_name);
         let short = name.rsplit('.').next().unwrap_or(name);
         line.push_str(if full_names { name } else { short });
     }
-    line.replace(char::is_control, "\u{fffd}")
+    line
+}
+
+/// What a terminal may be shown: names from a target may hold anything.
+fn clean(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+/// The text in lines of at most `width` characters, broken before its arrows, each behind `indent`
+/// spaces but the first, which begins at column `column`. A longer piece stays whole.
+#[must_use]
+pub fn wrapped(text: &str, width: Option<usize>, column: usize, indent: usize) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let mut lines = String::new();
+    let mut at = column;
+    for (index, piece) in text.split_inclusive(ARROW).enumerate() {
+        let length = piece.trim_end().chars().count();
+        if index > 0 && at + length > width {
+            lines.truncate(lines.trim_end().len());
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            at = indent;
+        }
+        lines.push_str(piece);
+        at += piece.chars().count();
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::PathRoot;
+    use crate::graph::ObjectId;
+
+    fn steps(words: &[(&str, &str)]) -> Vec<Step> {
+        let step = |&(label, name): &(&str, &str)| Step {
+            label: label.to_owned(),
+            type_name: name.to_owned(),
+        };
+        words.iter().map(step).collect()
+    }
+
+    #[test]
+    fn labels_read_like_python() {
+        for (given, shown) in [
+            ("", ""),
+            (".name", ".name"),
+            ("[3]", "[3]"),
+            ("[*]", "[*]"),
+            ("{*}", "{*}"),
+            ("key *", " key"),
+            ("local x", " local x"),
+            ("<it_seq>", ".<it_seq>"),
+            ("+16", " at +16"),
+        ] {
+            assert_eq!(label(given), shown);
+        }
+    }
+
+    #[test]
+    fn a_cycle_is_told_before_what_hangs_on_it() {
+        let root = PathRoot { kind: Some(RootKind::Collector), name: String::new() };
+        let path = Path { root, steps: steps(&[("", "pandas.DataFrame")]) };
+        let cycle = steps(&[
+            ("", "pandas.DataFrame"),
+            (".ww", "woodwork.Accessor"),
+            ("._dataframe", "pandas.DataFrame"),
+        ]);
+        let mut held = HeldBy { path, objects: 1, bytes: 1, example: ObjectId::default(), cycle };
+        let told = "the collector alone: a reference cycle \
+                    DataFrame.ww → Accessor._dataframe → DataFrame";
+        assert_eq!(holder(&held, false), told);
+        held.path.steps = steps(&[("", "pandas.DataFrame"), (".data", "numpy.ndarray")]);
+        assert_eq!(holder(&held, false), format!("{told}, then DataFrame.data → ndarray"));
+        held.cycle.clear();
+        assert_eq!(holder(&held, false), "the collector alone → DataFrame.data → ndarray");
+    }
+
+    #[test]
+    fn a_long_path_is_broken_before_its_objects() {
+        let text = "module app.cache → SessionCache.by_token → dict[*] → Session";
+        assert_eq!(
+            wrapped(text, Some(40), 4, 6),
+            "module app.cache →\n      SessionCache.by_token → dict[*] →\n      Session"
+        );
+        assert_eq!(wrapped(text, None, 4, 6), text);
+    }
 }

@@ -1,5 +1,6 @@
 //! `ps` and `doctor`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::facts::PythonProcess;
@@ -15,33 +16,62 @@ pub fn list(out: &mut dyn Write, processes: &[PythonProcess], layout: &Layout) -
     if processes.is_empty() {
         return writeln!(out, "no Python process can be seen");
     }
-    let mut table = Table::new(&[
+    let containers = processes.iter().any(|process| process.container.is_some());
+    let mut columns = vec![
         ("pid", Align::Right),
-        ("user", Align::Left),
-        ("version", Align::Left),
-        ("build", Align::Left),
+        ("user", Align::Name),
+        ("python", Align::Left),
         ("rss", Align::Right),
         ("uptime", Align::Right),
-        ("container", Align::Left),
         ("readable", Align::Left),
-        ("command", Align::Left),
-    ]);
+    ];
+    if containers {
+        columns.push(("container", Align::Name));
+    }
+    columns.push(("command", Align::Name));
+    let mut table = Table::new(&columns);
     for process in processes {
-        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        let refused = || process.reason.clone().unwrap_or_else(|| "no".to_owned());
-        table.row([
+        let mut cells = vec![
             process.pid.to_string(),
             process.user.clone(),
-            or_dash(&process.version),
-            or_dash(&process.build),
+            python(process),
             units::bytes(process.rss_bytes),
             units::seconds(process.uptime_seconds),
-            or_dash(&process.container),
-            if process.readable { "yes".to_owned() } else { refused() },
-            process.command.clone(),
-        ]);
+            if process.readable { "yes" } else { "no" }.to_owned(),
+        ];
+        if containers {
+            cells.push(process.container.clone().unwrap_or_else(|| "-".to_owned()));
+        }
+        cells.push(process.command.clone());
+        table.row(cells);
     }
-    table.write(out, layout.style, layout.name_width())
+    table.write(out, layout.style, layout.name_width())?;
+    refused(out, processes)
+}
+
+/// `3.12.1`, `3.13.0 debug`, `-`.
+fn python(process: &PythonProcess) -> String {
+    match (&process.version, process.build.as_deref()) {
+        (None, _) => "-".to_owned(),
+        (Some(version), None | Some("" | "default")) => version.clone(),
+        (Some(version), Some(build)) => format!("{version} {build}"),
+    }
+}
+
+/// Why some cannot be read: each reason once, with the processes it is true of.
+fn refused(out: &mut dyn Write, processes: &[PythonProcess]) -> io::Result<()> {
+    let mut reasons: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for process in processes.iter().filter(|process| !process.readable) {
+        let reason = process.reason.as_deref().unwrap_or("not known why");
+        reasons.entry(reason).or_default().push(process.pid);
+    }
+    for (reason, pids) in &reasons {
+        let Some(first) = pids.first() else { continue };
+        let list = pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let reason = reason.replace(char::is_control, "\u{fffd}");
+        writeln!(out, "\nnot readable: {list}: {reason}\n  pyheap doctor {first} says more")?;
+    }
+    Ok(())
 }
 
 /// What stands in the way of reading a process.
