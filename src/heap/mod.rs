@@ -6,6 +6,7 @@
 
 mod address_set;
 mod build;
+mod deferred;
 mod discover;
 mod gc_lists;
 mod roots;
@@ -20,6 +21,8 @@ use crate::graph::{Anomalies, HeapGraph};
 use crate::limits::Limits;
 use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
+
+pub use deferred::fetch_deferred;
 
 use address_set::AddressSet;
 use build::Build;

@@ -60,7 +60,8 @@ impl Natives {
             let mut words = line.split_whitespace();
             let (Some(tp_name), Some(structure)) = (words.next(), words.next()) else { continue };
             let Some(size) = offsets.size(structure) else { continue };
-            let fields = words.filter_map(|word| field(offsets, structure, word, version)).collect();
+            let fields =
+                words.filter_map(|word| field(offsets, structure, word, version)).collect();
             by_name.insert(tp_name, NativeType { size: size.into(), fields });
         }
         Ok(Self { by_name })
@@ -88,6 +89,11 @@ fn field(
         Some((word, since)) if version < since.parse().ok()? => (word, FieldRole::Hidden),
         Some((word, _)) => (word, role),
         None => (word, role),
+    };
+    let word = match word.split_once('^') {
+        Some((_, since)) if version < since.parse().ok()? => return None,
+        Some((word, _)) => word,
+        None => word,
     };
     let (word, is_dict) = match word.strip_prefix('{').and_then(|word| word.strip_suffix('}')) {
         Some(word) => (word, true),
@@ -121,7 +127,13 @@ mod tests {
             );
             for word in words {
                 assert!(
-                    versions.iter().any(|offsets| field(offsets, structure, word, Version::new(3, 99, 0)).is_some()),
+                    versions.iter().any(|offsets| field(
+                        offsets,
+                        structure,
+                        word,
+                        Version::new(3, 99, 0)
+                    )
+                    .is_some()),
                     "{tp_name}: no version has {structure}.{word}"
                 );
             }
