@@ -24,6 +24,8 @@ struct Line<'a> {
     shallow_bytes: u64,
     #[serde(borrow)]
     referents: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    hidden_referents: Vec<Cow<'a, str>>,
 }
 
 /// One object as pyheap sees it.
@@ -36,6 +38,8 @@ pub(crate) struct ClaimedObject {
     pub(crate) refcount: Option<i64>,
     pub(crate) bytes: u64,
     pub(crate) referents: Vec<u64>,
+    /// What it keeps alive besides.
+    pub(crate) hidden: Vec<u64>,
 }
 
 /// All that pyheap says of a process.
@@ -144,6 +148,7 @@ impl Claims {
             refcount: line.refcount,
             bytes: line.shallow_bytes,
             referents: line.referents.iter().map(|text| hex(text)).collect::<Result<_>>()?,
+            hidden: line.hidden_referents.iter().map(|text| hex(text)).collect::<Result<_>>()?,
         };
         if self.objects.insert(address, object).is_some() {
             self.repeated.push(address);
