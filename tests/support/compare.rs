@@ -90,10 +90,7 @@ pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
 /// do.
 fn held_elsewhere(truth: &Truth, claims: &Claims) -> HashSet<u64> {
     let counted = claims.objects.iter().filter(|(address, _)| !truth.excluded.contains(address));
-    counted
-        .flat_map(|(_, claim)| claim.referents.iter().chain(&claim.hidden))
-        .copied()
-        .collect()
+    counted.flat_map(|(_, claim)| claim.referents.iter().chain(&claim.hidden)).copied().collect()
 }
 
 /// For each object that pyheap misses, one that refers to it: where the decoder to look at is.
