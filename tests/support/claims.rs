@@ -53,6 +53,8 @@ pub(crate) struct Claims {
     pub(crate) estimated: HashSet<String>,
     /// The types whose references were found by a scan.
     pub(crate) inferred: HashSet<String>,
+    /// How many interpreters there are.
+    pub(crate) interpreters: u64,
     /// The `anomalies` of the snapshot.
     pub(crate) anomalies: Vec<serde_json::Value>,
     /// An address that was printed twice, if any was.
@@ -75,6 +77,8 @@ impl Claims {
         };
         claims.estimated = names("estimated_types");
         claims.inferred = names("inferred_types");
+        let interpreters = document.pointer("/interpreter/interpreters");
+        claims.interpreters = interpreters.and_then(serde_json::Value::as_u64).unwrap_or(1);
         claims.anomalies =
             document.get("anomalies").and_then(|list| list.as_array().cloned()).unwrap_or_default();
         claims.read_objects(pyheap, &pid)?;
