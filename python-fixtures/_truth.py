@@ -29,6 +29,7 @@ While addresses outside the closure are looked at, OUT.progress names the one in
 import gc
 import io
 import json
+import operator
 import os
 import struct
 import sys
@@ -159,22 +160,37 @@ def _confirm(path, out, base, types, seen, write):
     count_bits = (1 << 48) - 1 if sys.version_info >= (3, 14) else (1 << 64) - 1
     progress = os.open(out + ".progress", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(path, "rb", 1 << 20) as lines:
-        for line in lines:
-            addr = int(line, 16)
-            if addr in seen:
-                continue
-            seen.add(addr)
+        left = [addr for addr in map(_from_hex, lines) if addr not in seen]
+    seen.update(left)
+    more = True
+    while more:  # types of sub-interpreters are confirmed first, then their objects
+        more, later = False, []
+        for addr in left:
             header = header_at(addr)
             if header is None:
                 write(b"X 0x%x not_mapped\n" % addr)
             elif header[1] not in known:
-                write(b"X 0x%x no_type_at_0x%x\n" % (addr, header[1]))
+                later.append(addr)
             elif not 0 < header[0] & count_bits < 1 << 33:
                 write(b"X 0x%x no_refcount_0x%x\n" % (addr, header[0]))
             else:
                 os.pwrite(progress, b"0x%016x\n" % addr, 0)
-                _emit("A", [_ctypes.PyObj_FromPtr(addr)], "-", base, types, set(), write)
+                o = _ctypes.PyObj_FromPtr(addr)
+                if isinstance(o, type):
+                    known.add(addr)
+                    more = True
+                if type(o) is dict and len(o) > 500 and all(map(operator.is_, o, o.values())):
+                    write(b"E 0x%x interned\n" % addr)  # the telling itself interns strings
+                else:
+                    _emit("A", [o], "-", base, types, set(), write)
+        left = later
+    for addr in left:
+        write(b"X 0x%x no_type_at_0x%x\n" % (addr, header_at(addr)[1]))
     os.unlink(out + ".progress")
+
+
+def _from_hex(line):
+    return int(line, 16)
 
 
 def _without(objects, excluded):

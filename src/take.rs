@@ -80,7 +80,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let walk_options = WalkOptions { limits: options.limits, values: options.values };
     let mut pause = Pause { mode: "stop".to_owned(), ..Pause::default() };
     let mut held = Duration::ZERO;
-    let (captured, walked, map, capture_time) = loop {
+    let (captured, map, capture_time) = loop {
         let paused = Paused::stop(&process, options.max_pause.unwrap_or(STOP_LIMIT))?;
         let stopped = Instant::now();
         if paused.is_frozen() {
@@ -101,16 +101,15 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         let captured = capture(&process, &map, &limits)?;
         let capture_time = stopped.elapsed();
         // What was put off can be read only while the target stands still.
-        let walked = (captured.deferred_bytes() > 0)
-            .then(|| heap::walk(&captured, &map, &found, walk_options));
+        heap::fetch_deferred(&captured, &found, options.limits);
         captured.detach();
         held += paused.resume();
         pause.stops += 1;
-        break (captured, walked, map, capture_time);
+        break (captured, map, capture_time);
     };
     pause.seconds = held.as_secs_f64();
     let before_walk = Instant::now();
-    let walked = walked.unwrap_or_else(|| heap::walk(&captured, &map, &found, walk_options));
+    let walked = heap::walk(&captured, &map, &found, walk_options);
     let walk = before_walk.elapsed();
     let timings = Timings {
         attach: attach.as_secs_f64(),
@@ -124,7 +123,8 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
 
 /// Adds what was noticed besides the walk.
 fn finish(mut graph: HeapGraph, found: &Found, captured: &CapturedMemory) -> HeapGraph {
-    for disagreement in &found.disagreements {
+    // The size of a state moves with every patch release; what matters is where its fields are.
+    for disagreement in found.disagreements.iter().filter(|row| row.field != "sizeof") {
         let kind = format!(
             "the target keeps {}.{} at {}, not at {} as in the tables",
             disagreement.structure,

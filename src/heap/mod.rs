@@ -6,8 +6,10 @@
 
 mod address_set;
 mod build;
+mod deferred;
 mod discover;
 mod gc_lists;
+mod recover;
 mod roots;
 mod shapes;
 mod types;
@@ -20,6 +22,8 @@ use crate::graph::{Anomalies, HeapGraph};
 use crate::limits::Limits;
 use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
+
+pub use deferred::fetch_deferred;
 
 use address_set::AddressSet;
 use build::Build;
@@ -103,6 +107,10 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
     }
     let objects = Objects { memory, layout: &found.layout, limits, known: found.known };
     let types = Types::default();
+    if is_collecting(memory, found, limits) {
+        let recovered = recover::recover(&objects, map, &types, &mut tracked);
+        tracing::debug!(recovered, "a collection was under way");
+    }
     let namespaces = set();
     for root in roots.iter().filter(|root| root.namespace) {
         namespaces.insert(root.target);

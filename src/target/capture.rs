@@ -105,8 +105,31 @@ pub struct CapturedMemory {
     attachment: deferred::Attachment,
     captured_bytes: AtomicU64,
     deferred_bytes: u64,
+    deferred_blocks: Vec<DeferredBlock>,
     swapped_bytes: u64,
     limit: u64,
+}
+
+/// A big block of `malloc` that was put off, except for its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeferredBlock {
+    /// The whole block, with `malloc`'s header of two words.
+    pub block: AddrRange,
+    /// What was copied of it: a page at least, so that it can be seen what the block holds.
+    pub head: AddrRange,
+}
+
+impl DeferredBlock {
+    /// The blocks of which a part was put off.
+    fn of(blocks: &[AddrRange], deferred: &[AddrRange]) -> Vec<Self> {
+        let with_rest = |&block: &AddrRange| {
+            let first = deferred.partition_point(|range| range.end <= block.start);
+            let rest = deferred.get(first).filter(|range| range.start < block.end)?;
+            let head = AddrRange::new(block.start, rest.start.max(block.start));
+            Some(Self { block, head })
+        };
+        blocks.iter().filter_map(with_rest).collect()
+    }
 }
 
 /// Copies the writable private memory of a process that stands still.
@@ -129,7 +152,8 @@ pub fn capture(
         let buffer = len.and_then(sys::zeroed).ok_or(CaptureError::TooLarge { limit })?;
         buffers.push(buffer);
     }
-    let copied = copy::copy(&live, &plan, &mut buffers, limit, limits.deadline)?;
+    let copy::Copied { ranges: copied, blocks } =
+        copy::copy(&live, &plan, &mut buffers, limit, limits.deadline)?;
     let captured_bytes = copied.iter().map(|range| range.len()).sum();
 
     // Whatever should have been copied and was not, for whichever reason, was put off.
@@ -138,11 +162,13 @@ pub fn capture(
     for (segment, data) in plan.segments.iter().zip(buffers) {
         regions.extend(Region::cut(segment.range, data, &deferred));
     }
+    let deferred_blocks = DeferredBlock::of(&blocks, &deferred);
     deferred.extend(&plan.later);
     deferred.sort_by_key(|range| range.start);
     Ok(CapturedMemory {
         regions: Regions::new(regions),
         zeros: plan.zeros,
+        deferred_blocks,
         deferred_bytes: deferred.iter().map(|range| range.len()).sum(),
         deferred: deferred.into_iter().map(Deferred::new).collect(),
         constant: plan.constant,
@@ -201,6 +227,12 @@ impl CapturedMemory {
     #[must_use]
     pub const fn deferred_bytes(&self) -> u64 {
         self.deferred_bytes
+    }
+
+    /// The big blocks of `malloc` of which only the beginning was copied, by address.
+    #[must_use]
+    pub fn deferred_blocks(&self) -> &[DeferredBlock] {
+        &self.deferred_blocks
     }
 
     /// How many bytes of the target's writable memory are in swap: they are put off too.

@@ -129,7 +129,7 @@ mod tests {
         assert!(by_file.mem.is_some());
         for memory in [by_file, by_call] {
             assert!(memory.bytes(address_of(&bytes), bytes.len()).unwrap() == bytes);
-            assert_eq!(memory.bytes(address_of(&bytes), 0).unwrap(), []);
+            assert!(memory.bytes(address_of(&bytes), 0).unwrap().is_empty());
             let error = memory.u64(Addr(8)).unwrap_err();
             assert_eq!((error.addr, error.len), (Addr(8), 8));
             assert_eq!(error.kind, ReadErrorKind::Unmapped);

@@ -13,7 +13,7 @@ mod stat;
 mod sys;
 
 pub use cache::PageCache;
-pub use capture::{CaptureError, CaptureLimits, CapturedMemory};
+pub use capture::{CaptureError, CaptureLimits, CapturedMemory, DeferredBlock};
 pub use elf::{Image, ImageError};
 pub use live::LiveMemory;
 pub use maps::{Mapping, MemoryMap};

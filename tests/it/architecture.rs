@@ -16,7 +16,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("target", &["addr", "limits", "facts"]),
     ("cpython::version", &["addr", "cpython::layout"]),
     ("cpython::layout", &["addr", "cpython::version"]),
-    ("cpython::discovery", &["addr", "limits", "target", "cpython::version", "cpython::layout"]),
+    (
+        "cpython::discovery",
+        &["addr", "limits", "target", "cpython::version", "cpython::layout", "cpython::object"],
+    ),
     ("cpython::object", &["addr", "limits", "target", "cpython::layout"]),
     ("cpython", &["addr", "limits", "target", "facts"]),
     ("graph", &["addr"]),
@@ -24,19 +27,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("analysis", &["addr", "graph"]),
     ("snapshot", &["addr", "limits", "graph", "facts"]),
     ("report", &["addr", "graph", "analysis", "facts"]),
-    (
-        "error",
-        &[
-            "addr", "limits", "target", "cpython", "graph", "heap", "analysis", "snapshot",
-            "report", "source",
-        ],
-    ),
+    ("take", &["addr", "limits", "target", "cpython", "graph", "heap", "facts"]),
+    ("processes", &["addr", "limits", "target", "cpython", "facts", "take"]),
+    ("error", &["target", "cpython", "analysis", "snapshot", "take"]),
     (
         "source",
-        &[
-            "addr", "limits", "target", "cpython", "graph", "heap", "analysis", "snapshot",
-            "report", "facts",
-        ],
+        &["addr", "limits", "target", "graph", "facts", "snapshot", "take", "processes", "error"],
     ),
 ];
 

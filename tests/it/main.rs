@@ -1,5 +1,7 @@
 //! All integration tests, in one binary: against real processes and against the tree itself.
 
+#![allow(clippy::print_stdout, reason = "tests say what ran")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

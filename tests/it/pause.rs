@@ -1,5 +1,7 @@
 //! Stopping real processes and letting them go, in every state they can be in.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set the scene has failed")]
+
 use pyheap::target::{Failure, PauseError, Paused, Process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

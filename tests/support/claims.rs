@@ -24,6 +24,8 @@ struct Line<'a> {
     shallow_bytes: u64,
     #[serde(borrow)]
     referents: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    hidden_referents: Vec<Cow<'a, str>>,
 }
 
 /// One object as pyheap sees it.
@@ -36,6 +38,8 @@ pub(crate) struct ClaimedObject {
     pub(crate) refcount: Option<i64>,
     pub(crate) bytes: u64,
     pub(crate) referents: Vec<u64>,
+    /// What it keeps alive besides.
+    pub(crate) hidden: Vec<u64>,
 }
 
 /// All that pyheap says of a process.
@@ -49,6 +53,8 @@ pub(crate) struct Claims {
     pub(crate) estimated: HashSet<String>,
     /// The types whose references were found by a scan.
     pub(crate) inferred: HashSet<String>,
+    /// How many interpreters there are.
+    pub(crate) interpreters: u64,
     /// The `anomalies` of the snapshot.
     pub(crate) anomalies: Vec<serde_json::Value>,
     /// An address that was printed twice, if any was.
@@ -71,6 +77,8 @@ impl Claims {
         };
         claims.estimated = names("estimated_types");
         claims.inferred = names("inferred_types");
+        let interpreters = document.pointer("/interpreter/interpreters");
+        claims.interpreters = interpreters.and_then(serde_json::Value::as_u64).unwrap_or(1);
         claims.anomalies =
             document.get("anomalies").and_then(|list| list.as_array().cloned()).unwrap_or_default();
         claims.read_objects(pyheap, &pid)?;
@@ -144,6 +152,7 @@ impl Claims {
             refcount: line.refcount,
             bytes: line.shallow_bytes,
             referents: line.referents.iter().map(|text| hex(text)).collect::<Result<_>>()?,
+            hidden: line.hidden_referents.iter().map(|text| hex(text)).collect::<Result<_>>()?,
         };
         if self.objects.insert(address, object).is_some() {
             self.repeated.push(address);

@@ -67,7 +67,7 @@ impl Natives {
         Ok(Self { by_name })
     }
 
-    /// The type of a name, if its structure has the size that the target says.
+    /// The type of a name, if its structure fits into the size that the target says.
     #[must_use]
     pub fn find(&self, tp_name: &str, basicsize: u64) -> Option<&NativeType> {
         self.by_name.get(tp_name).filter(|native| native.size <= basicsize)
@@ -89,6 +89,11 @@ fn field(
         Some((word, since)) if version < since.parse().ok()? => (word, FieldRole::Hidden),
         Some((word, _)) => (word, role),
         None => (word, role),
+    };
+    let word = match word.split_once('^') {
+        Some((_, since)) if version < since.parse().ok()? => return None,
+        Some((word, _)) => word,
+        None => word,
     };
     let (word, is_dict) = match word.strip_prefix('{').and_then(|word| word.strip_suffix('}')) {
         Some(word) => (word, true),
@@ -136,12 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn a_type_of_another_size_is_another_type() {
+    fn a_type_that_is_too_small_is_another_type() {
         let offsets = Offsets::of(Version::new(3, 11, 7), false).unwrap();
         let natives = Natives::resolve(&offsets, Version::new(3, 11, 7)).unwrap();
         let size = offsets.size("chainobject").unwrap().into();
         assert!(natives.find("itertools.chain", size).is_some());
-        assert!(natives.find("itertools.chain", size + 8).is_none());
+        assert!(natives.find("itertools.chain", size - 8).is_none());
         assert!(natives.find("nothing.Known", size).is_none());
     }
 }

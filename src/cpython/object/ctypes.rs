@@ -63,6 +63,11 @@ impl<M: Memory> Objects<'_, M> {
         let Some(dict) = self.reference(object + self.layout.at.ty.tp_dict)? else {
             return Ok(());
         };
+        // The abstract base has a plain dictionary.
+        let name = self.memory.addr(self.type_at(dict)? + self.layout.at.ty.tp_name)?;
+        if self.c_text(name)? != "StgDict" {
+            return Ok(());
+        }
         let label = Label::Field("proto");
         self.optional_field(dict, self.layout.at.stg_dict.proto, Sight::Visited, label, sink)
     }

@@ -58,6 +58,19 @@ impl<M: Memory> Objects<'_, M> {
     /// # Errors
     /// It cannot be read or cannot be right.
     pub fn dict_keys(&self, keys: Addr) -> Result<DictKeysView, DecodeError> {
+        let view = self.dict_keys_header(keys)?;
+        if view.nentries > 0 {
+            // The last entry that the header claims must be there.
+            self.memory.u64(view.entries + (view.nentries - 1) * view.stride)?;
+        }
+        Ok(view)
+    }
+
+    /// Reads the header of a keys object.
+    ///
+    /// # Errors
+    /// It cannot be read or cannot be right.
+    pub fn dict_keys_header(&self, keys: Addr) -> Result<DictKeysView, DecodeError> {
         let at = &self.layout.at.dict_keys;
         let what = "the header of a dictionary's keys";
         let implausible = |value| DecodeError::Implausible { what, addr: keys, value };
@@ -105,10 +118,6 @@ impl<M: Memory> Objects<'_, M> {
             return Err(implausible(nentries));
         }
         let entries = keys + at.dk_indices + index_bytes;
-        if nentries > 0 {
-            // The last entry that the header claims must be there.
-            self.memory.u64(entries + (nentries - 1) * stride)?;
-        }
         Ok(DictKeysView {
             refcnt,
             usable,

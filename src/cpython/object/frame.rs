@@ -231,7 +231,7 @@ impl<M: Memory> Objects<'_, M> {
         match self.layout.has.frames {
             Frames::Interpreter | Frames::InterpreterTagged => {
                 let label = Label::Attribute(Name::Known("f_back"));
-                self.field(object + at.f_back, Sight::Hidden, label, sink)?;
+                self.field(object + at.f_back, see, label, sink)?;
                 let extra = Label::Field("f_extra_locals");
                 self.optional_field(object, at.f_extra_locals, see, extra, sink)?;
                 let cache = Label::Field("f_locals_cache");

@@ -86,8 +86,9 @@ impl<M: Memory> Objects<'_, M> {
         let at = &self.layout.at;
         match &ty.native {
             Native::List => {
-                let allocated = self.memory.u64(object + at.list.allocated)?;
-                plain(basic.saturating_add(allocated.saturating_mul(POINTER)))
+                // A list that is being sorted says -1, and `sys.getsizeof` believes it.
+                let allocated = self.memory.i64(object + at.list.allocated)?;
+                plain(basic.saturating_add_signed(allocated.saturating_mul(8)))
             }
             Native::Dict | Native::DefaultDict => plain(self.dict_size(object, basic)?),
             Native::OrderedDict => {

@@ -29,16 +29,26 @@ struct Work<'work, Pieces> {
     deadline: Option<Instant>,
     failed: AtomicBool,
     page_bytes: u64,
+    /// The big blocks that were met.
+    blocks: Mutex<Vec<AddrRange>>,
 }
 
-/// Copies what is planned, except the contents of big blocks; gives the ranges that were copied.
+/// What a copy gave.
+pub(super) struct Copied {
+    /// The ranges that were copied, by address.
+    pub(super) ranges: Vec<AddrRange>,
+    /// The big blocks that were met, by address, each whole.
+    pub(super) blocks: Vec<AddrRange>,
+}
+
+/// Copies what is planned, except the contents of big blocks.
 pub(super) fn copy(
     live: &LiveMemory,
     plan: &Plan,
     buffers: &mut [Vec<u8>],
     limit: u64,
     deadline: Option<Instant>,
-) -> Result<Vec<AddrRange>, CaptureError> {
+) -> Result<Copied, CaptureError> {
     let pieces = plan.segments.iter().zip(buffers).flat_map(|(segment, buffer)| {
         let mut rest = buffer.as_mut_slice();
         let mut at = segment.range.start;
@@ -69,6 +79,7 @@ pub(super) fn copy(
         deadline,
         failed: AtomicBool::new(false),
         page_bytes: page_bytes(),
+        blocks: Mutex::default(),
     };
     let (here, there) = thread::scope(|scope| {
         let other = thread::Builder::new().name("copy".to_owned());
@@ -91,7 +102,9 @@ pub(super) fn copy(
         }
         follows
     });
-    Ok(copied)
+    let mut blocks = work.blocks.into_inner().unwrap_or_else(PoisonError::into_inner);
+    blocks.sort_by_key(|range| range.start);
+    Ok(Copied { ranges: copied, blocks })
 }
 
 impl<'buf, Pieces: Iterator<Item = Piece<'buf>>> Work<'_, Pieces> {
@@ -156,6 +169,8 @@ impl<'buf, Pieces: Iterator<Item = Piece<'buf>>> Work<'_, Pieces> {
                 && let Some(end) = self.block_end(at, page, mapping_end)
             {
                 skip.fetch_max(end.0, Ordering::Relaxed);
+                let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+                blocks.push(AddrRange::new(at, end));
             }
             at = at + self.page_bytes;
         }

@@ -62,8 +62,9 @@ impl Page {
         let bit = |bit: u32| entry & (1 << bit) != 0;
         match (bit(63), bit(62), bit(58)) {
             (true, _, _) => Self::Present,
-            (_, true, _) => Self::Swapped,
+            // A guard is a marker where a swapped page would be, so both bits are set.
             (_, _, true) => Self::Guard,
+            (_, true, _) => Self::Swapped,
             _ => Self::Untouched,
         }
     }
