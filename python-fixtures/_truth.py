@@ -95,6 +95,9 @@ def _emit(kind, objects, generation, base, types, seen, write):
             by_python = types[t_id] = _sizeof_runs_python(t)
             name = type_name(t).replace("\\", "\\\\").replace("\n", "\\n")
             write(("T 0x%x %s\n" % (t_id, name)).encode("utf-8", "replace"))
+        if t is dict and len(o) > 500 and all(map(operator.is_, o, o.values())):
+            write(b"E 0x%x interned\n" % id(o))  # the telling itself interns strings, and frees some
+            continue
         count = getrefcount(o) - base
         if by_python or (t is code_type and o.co_filename == __file__):
             size = "?"  # the telling itself warms up the caches of this file's code (up to 3.10)
@@ -179,10 +182,7 @@ def _confirm(path, out, base, types, seen, write):
                 if isinstance(o, type):
                     known.add(addr)
                     more = True
-                if type(o) is dict and len(o) > 500 and all(map(operator.is_, o, o.values())):
-                    write(b"E 0x%x interned\n" % addr)  # the telling itself interns strings
-                else:
-                    _emit("A", [o], "-", base, types, set(), write)
+                _emit("A", [o], "-", base, types, set(), write)
         left = later
     for addr in left:
         write(b"X 0x%x no_type_at_0x%x\n" % (addr, header_at(addr)[1]))

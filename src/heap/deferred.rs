@@ -36,10 +36,10 @@ pub fn fetch_deferred(captured: &CapturedMemory, found: &Found, limits: Limits) 
 /// Whether a block begins as the keys of a dictionary do: those begin with indices, not references.
 fn is_keys(objects: &Objects<'_, CapturedMemory>, block: &DeferredBlock) -> bool {
     let size = block.block.len();
-    // Debug builds put a header of their own between.
-    [MALLOC_HEADER, MALLOC_HEADER + DEBUG_HEADER].into_iter().any(|header| {
+    // Debug hooks put headers of their own between: one for each of the two allocators passed.
+    [0, DEBUG_HEADER, 2 * DEBUG_HEADER].into_iter().any(|header| {
         objects
-            .dict_keys_header(block.block.start + header)
+            .dict_keys_header(block.block.start + MALLOC_HEADER + header)
             .is_ok_and(|keys| keys.bytes <= size && keys.bytes > size / 2 && keys.refcnt > 0)
     })
 }

@@ -43,6 +43,24 @@ pub(crate) fn compare_process(
     Ok(compare(&truth, &claims, subject))
 }
 
+/// The same for a process that runs on meanwhile: what pyheap saw may be gone when the process tells, so nothing beyond
+/// the closure is looked at.
+///
+/// # Errors
+/// As [`compare_fixture`].
+pub(crate) fn compare_running(
+    python: &Python,
+    sources: &Path,
+    pyheap: &Path,
+    name: &str,
+    args: &[&str],
+) -> Result<Report> {
+    let mut fixture = Fixture::start(python, sources, name, args)?;
+    let claims = Claims::of(pyheap, fixture.pid())?;
+    let truth = fixture.tell(&[])?;
+    Ok(compare(&truth, &claims, &format!("{} {name} {}", python.label(), args.join(" "))))
+}
+
 /// Compares all that both say.
 pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
     let mut report = Report::default();
