@@ -320,6 +320,7 @@ struct Way {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum WayLabel {
     Root(u32),
+    Collector,
     Exact(EdgeLabel),
     Index,
     Value,
@@ -402,7 +403,12 @@ impl<'a> Grouping<'a> {
             self.graph.types.get(self.graph.type_of(object).index()).map_or(NONE, |row| row.name.0);
         let label = match (self.paths.label(self.graph, object), above) {
             (None, None) => {
-                WayLabel::Root(self.paths.edges.get(object.index()).copied().unwrap_or(NONE))
+                let root = self.paths.edges.get(object.index()).copied().unwrap_or(NONE);
+                match self.graph.roots.get(root as usize).map(|root| root.kind) {
+                    // Each cycle has a root of its own without a name: alike ones are one way.
+                    Some(RootKind::Collector) => WayLabel::Collector,
+                    _ => WayLabel::Root(root),
+                }
             }
             (None, Some(_)) => WayLabel::Unknown,
             (Some((_, label)), _) => match label {
@@ -466,7 +472,7 @@ impl<'a> Grouping<'a> {
 
     fn label_text(&self, label: WayLabel) -> String {
         match label {
-            WayLabel::Root(_) => String::new(),
+            WayLabel::Root(_) | WayLabel::Collector => String::new(),
             // Named labels need no owner: only dictionary entries do, and they have no position.
             WayLabel::Exact(label) => self.graph.label_text(ObjectId::default(), Some(label)),
             WayLabel::Index | WayLabel::Value => "[*]".to_owned(),

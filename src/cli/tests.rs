@@ -370,5 +370,5 @@ fn the_help_lists_what_there_is() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     insta::assert_snapshot!(commands.join(" "), @"ps snapshot histogram objects show diff doctor demo completions man");
-    assert!(help.contains("Exit codes: 0 done"));
+    assert!(help.contains("Exit codes:\n  0 done"));
 }
