@@ -177,6 +177,14 @@ impl<M: Memory> Build<'_, '_, M> {
     fn join(&self, addrs: Vec<Addr>, chunks: Vec<Rows>, roots: &[RawRoot]) -> HeapGraph {
         let mut graph = HeapGraph { addrs, ..HeapGraph::default() };
         let type_ids = self.type_rows(&chunks, &mut graph);
+        let objects = graph.addrs.len();
+        // Columns that grow by doubling would hold twice what they need at the worst moment.
+        graph.object_types.reserve_exact(objects);
+        graph.shallow_bytes.reserve_exact(objects);
+        graph.refcounts.reserve_exact(objects);
+        graph.flags.reserve_exact(objects);
+        graph.shapes_of.reserve_exact(objects);
+        graph.hidden_shapes_of.reserve_exact(objects);
         let edges = chunks.iter().map(|rows| rows.referents.edges()).sum();
         graph.referents = Csr::with_capacity(graph.addrs.len(), edges);
         let edges = chunks.iter().map(|rows| rows.hidden.edges()).sum();
@@ -253,17 +261,29 @@ impl<M: Memory> Build<'_, '_, M> {
     }
 }
 
-/// Which objects the roots lead to.
+/// Which objects the roots lead to. Each is marked before it is put on the stack, which therefore
+/// never holds more than there are objects.
 fn reached(graph: &HeapGraph) -> Vec<bool> {
-    let mut reached = vec![false; graph.len()];
-    let mut left: Vec<ObjectId> = graph.roots.iter().map(|root| root.object).collect();
-    while let Some(object) = left.pop() {
-        match reached.get_mut(object.index()) {
-            Some(seen) if !*seen => *seen = true,
-            _ => continue,
+    fn visit(object: ObjectId, reached: &mut [bool], left: &mut Vec<ObjectId>) {
+        if let Some(seen) = reached.get_mut(object.index())
+            && !*seen
+        {
+            *seen = true;
+            left.push(object);
         }
-        left.extend_from_slice(graph.referents.of(object));
-        left.extend_from_slice(graph.hidden_referents.of(object));
+    }
+    let mut reached = vec![false; graph.len()];
+    let mut left: Vec<ObjectId> = Vec::new();
+    for root in &graph.roots {
+        visit(root.object, &mut reached, &mut left);
+    }
+    while let Some(object) = left.pop() {
+        for &next in graph.referents.of(object) {
+            visit(next, &mut reached, &mut left);
+        }
+        for &next in graph.hidden_referents.of(object) {
+            visit(next, &mut reached, &mut left);
+        }
     }
     reached
 }

@@ -85,9 +85,26 @@ pub(super) fn zeroed(len: usize) -> Option<Vec<u8>> {
     if start.is_null() {
         return None;
     }
+    advise_huge_pages(start, len);
     // Safety: `start` comes from the global allocator with the layout of a `[u8; len]`, all of it
     // is initialised (0), and nothing else owns it.
     Some(unsafe { Vec::from_raw_parts(start, len, len) })
+}
+
+/// Asks for huge pages behind a large allocation that is not touched yet. The copy of a target is
+/// made while it stands still, and is read in a random order afterwards: one fault for 2 MiB in
+/// place of 512 shortens both.
+fn advise_huge_pages(start: *mut u8, len: usize) {
+    /// A huge page of x86_64, and of aarch64 with pages of 4 KiB.
+    const HUGE_PAGE: usize = 2 << 20;
+    let before = start.align_offset(HUGE_PAGE);
+    let whole = len.saturating_sub(before) & !(HUGE_PAGE - 1);
+    if whole == 0 {
+        return;
+    }
+    // Safety: the range lies inside the allocation, and the advice changes no contents. Where the
+    // kernel has no huge pages it refuses, and nothing is lost.
+    unsafe { libc::madvise(start.add(before).cast(), whole, libc::MADV_HUGEPAGE) };
 }
 
 #[cfg(test)]
@@ -106,6 +123,8 @@ mod tests {
     fn zeroed_gives_zeros_or_nothing() {
         assert_eq!(zeroed(0), Some(Vec::new()));
         assert_eq!(zeroed(5), Some(vec![0; 5]));
+        let huge = zeroed(9 << 20).unwrap();
+        assert!(huge.len() == 9 << 20 && huge.iter().all(|&byte| byte == 0));
         assert_eq!(zeroed(usize::MAX), None);
         assert_eq!(zeroed(1 << 62), None);
     }
