@@ -35,6 +35,26 @@ pub(crate) fn make(workspace: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes the environment of the tools that query snapshot files (`tests/query-requirements.txt`), and gives its Python;
+/// nothing if no installed interpreter can have one.
+///
+/// # Errors
+/// If pip fails.
+pub(crate) fn query(workspace: &Path) -> Result<Option<PathBuf>> {
+    let requirements = workspace.join("tests/query-requirements.txt");
+    let text = std::fs::read_to_string(&requirements)?;
+    let found = pythons::find(workspace)?;
+    let installed = |python: &&Python| !python.debug && python.root.is_none();
+    let Some(python) = found.iter().rev().find(|python| installed(python) && has_venv(python))
+    else {
+        println!("no installed Python with venv: snapshot files are not queried");
+        return Ok(None);
+    };
+    let folder = pythons::target_dir(workspace).join("query-venv");
+    environment(python, &requirements, &text, &folder)?;
+    Ok(Some(folder.join("bin/python")))
+}
+
 /// Whether an interpreter can make environments (Debian splits that off).
 fn has_venv(python: &Python) -> bool {
     let check = python.command().args(["-c", "import venv, ensurepip"]).output();

@@ -37,7 +37,10 @@ pub(crate) fn test(workspace: &Path) -> Result<()> {
     let found = pythons::find(workspace)?;
     let missing = pythons::missing(&found);
     ensure!(missing.is_empty(), "required interpreters are missing: {}", missing.join(" "));
-    let outcome = cargo(workspace, &["test", "--workspace"], &[]);
+    // Snapshot files are also read by tools that are not ours.
+    let query = apps::query(workspace)?;
+    let query = query.as_deref().and_then(Path::to_str).map(|path| ("PYHEAP_QUERY_PYTHON", path));
+    let outcome = cargo(workspace, &["test", "--workspace"], query.as_slice());
     let ran: Vec<String> = found.iter().map(Python::label).collect();
     println!("interpreters that ran: {}", ran.join(" "));
     let lacking: Vec<String> = pythons::SUPPORTED

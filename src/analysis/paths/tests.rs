@@ -194,7 +194,7 @@ proptest! {
             prop_assert!(paths.reaches(root.object));
         }
         // The transitive closure, which shares nothing with the search for components.
-        let mut leads = vec![[false; 12]; 12];
+        let mut leads = [[false; 12]; 12];
         for &(from, to) in &edges {
             leads[usize::try_from(from).unwrap()][usize::try_from(to).unwrap()] = true;
         }

@@ -115,7 +115,6 @@ impl Regions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     fn range(start: u64, end: u64) -> AddrRange {
         AddrRange::new(Addr(start), Addr(end))
@@ -167,25 +166,5 @@ mod tests {
         assert_eq!(regions.at(Addr(0x3000)).unwrap()[0], (0x2000 % 251) as u8);
         assert_eq!(regions.at(Addr(0x3000)).unwrap().len(), 0x1f00);
         assert_eq!(regions.at(Addr(0x4f00)), None);
-    }
-
-    /// Run with `--ignored --nocapture` for the number.
-    #[test]
-    #[ignore = "a measurement"]
-    fn a_hit_takes_a_few_nanoseconds() {
-        let regions = Regions::new(
-            (0..200).flat_map(|i| region(0x7f00_0000_0000 + (i << 21), 1 << 20)).collect(),
-        );
-        let mut addr: u64 = 12345;
-        let mut sum = 0_u64;
-        let start = Instant::now();
-        const ROUNDS: u32 = 20_000_000;
-        for _ in 0..ROUNDS {
-            addr = addr.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let at =
-                0x7f00_0000_0000 + (((addr >> 33) % 200) << 21) + ((addr >> 40) & 0xffff8 & 0xf8);
-            sum += regions.at(Addr(at)).map_or(0, |bytes| bytes.len() as u64);
-        }
-        println!("{:?} a hit ({sum})", start.elapsed() / ROUNDS);
     }
 }
