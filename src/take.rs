@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::cpython::discovery::{self, DiscoveryError, Found};
+use crate::cpython::discovery::{self, Binaries, DiscoveryError, Found};
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
 use crate::heap::{self, WalkOptions, Walked};
@@ -59,9 +59,21 @@ pub enum TakeError {
 /// # Errors
 /// There is no such process, it may not be read, or it has no interpreter that can be.
 pub fn find(process: &Process, limits: Limits) -> Result<Found, TakeError> {
+    find_with(process, limits, &Binaries::default())
+}
+
+/// As [`find`], for many processes: a binary that several of them run is looked at once.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_with(
+    process: &Process,
+    limits: Limits,
+    binaries: &Binaries,
+) -> Result<Found, TakeError> {
     let map = process.memory_map()?;
     let memory = PageCache::new(process.memory(), CACHE_BYTES);
-    let found = discovery::find(process, &map, &memory, limits);
+    let found = discovery::find(process, &map, &memory, limits, binaries);
     match found {
         Err(_) if !process.is_same() => Err(TakeError::Gone(process.pid())),
         found => Ok(found?),

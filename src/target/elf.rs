@@ -243,6 +243,31 @@ impl Image {
         self.fixed
     }
 
+    /// How its addresses become those of a target.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        Placement {
+            fixed: self.fixed,
+            first: self.loads.first().map(|load| (load.offset, load.addr)),
+        }
+    }
+
+    /// As [`Placement::bias`].
+    #[must_use]
+    pub fn bias(&self, map: &MemoryMap, mapped: &Mapping) -> Option<u64> {
+        self.placement().bias(map, mapped)
+    }
+}
+
+/// How the addresses of an ELF file become those of a process that has mapped it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    fixed: bool,
+    /// Offset and address of the first part that is mapped.
+    first: Option<(u64, u64)>,
+}
+
+impl Placement {
     /// What is to be added (wrapping) to an address of this file to get one of the target, where
     /// `mapped` is any of the file's mappings. A file may be loaded more than once: it is the
     /// copy to which `mapped` belongs.
@@ -251,7 +276,7 @@ impl Image {
         if self.fixed {
             return Some(0);
         }
-        let first = self.loads.first()?;
+        let (offset, addr) = self.first?;
         let is_same_file = |mapping: &&Mapping| {
             (mapping.dev_major, mapping.dev_minor, mapping.inode)
                 == (mapped.dev_major, mapped.dev_minor, mapped.inode)
@@ -263,11 +288,11 @@ impl Image {
             .filter(is_same_file)
             .filter(|mapping| {
                 let end = mapping.offset.saturating_add(mapping.range.len());
-                mapping.offset <= first.offset && first.offset < end
+                mapping.offset <= offset && offset < end
             })
             .last()?;
-        let within = first.offset.wrapping_sub(start.offset);
-        Some(start.range.start.0.wrapping_add(within).wrapping_sub(first.addr))
+        let within = offset.wrapping_sub(start.offset);
+        Some(start.range.start.0.wrapping_add(within).wrapping_sub(addr))
     }
 }
 

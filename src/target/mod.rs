@@ -14,7 +14,7 @@ mod sys;
 
 pub use cache::PageCache;
 pub use capture::{CaptureError, CaptureLimits, CapturedMemory, DeferredBlock};
-pub use elf::{Image, ImageError};
+pub use elf::{Image, ImageError, Placement};
 pub use live::LiveMemory;
 pub use maps::{Mapping, MemoryMap};
 pub use memory::{Memory, ReadError, ReadErrorKind};

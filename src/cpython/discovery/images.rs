@@ -1,11 +1,11 @@
 //! The binaries of a process that may hold an interpreter.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::Attempt;
+use super::binaries::{Binaries, Symbols};
 use crate::addr::Addr;
 use crate::cpython::layout::DebugOffsets;
-use crate::target::elf::Image;
 use crate::target::maps::{Mapping, MemoryMap};
 use crate::target::memory::Memory;
 use crate::target::process::Process;
@@ -27,106 +27,111 @@ pub(super) struct Candidate {
     pub(super) type_type: Option<Addr>,
 }
 
-/// All places, the likeliest first.
-pub(super) fn candidates(
-    process: &Process,
-    map: &MemoryMap,
-    memory: &impl Memory,
-    attempts: &mut Vec<Attempt>,
-) -> Vec<Candidate> {
-    let mut found = Vec::new();
-    let mut seen = HashSet::new();
-    let mut mappings: Vec<&Mapping> = map
-        .iter()
-        .filter(|mapping| mapping.inode != 0 && mapping.path.is_some())
-        .filter(|mapping| seen.insert((mapping.dev_major, mapping.dev_minor, mapping.inode)))
-        .collect();
-    mappings.sort_by_key(|mapping| likelihood(mapping));
-    for mapping in mappings {
-        let binary = mapping.path.clone().unwrap_or_default();
-        match examine(process, map, mapping, &binary) {
-            Ok(copies) if !copies.is_empty() => found.extend(copies),
-            Ok(_) if likelihood(mapping) < OTHER => attempts.push(Attempt {
-                place: binary,
-                outcome: "has no symbol _PyRuntime and no section .PyRuntime".to_owned(),
-            }),
-            Err(error) if likelihood(mapping) < OTHER => {
-                attempts.push(Attempt { place: binary, outcome: error });
-            }
-            Ok(_) | Err(_) => {}
-        }
-    }
-    // A binary that cannot be opened, or was stripped of everything: the runtime of 3.13 and later
-    // describes itself in memory.
-    let known: HashSet<Addr> = found.iter().map(|candidate| candidate.runtime).collect();
-    let scanned = scan(map, memory);
-    attempts.push(Attempt {
-        place: "writable memory".to_owned(),
-        outcome: format!("the cookie of _Py_DebugOffsets is there {} times", scanned.len()),
-    });
-    found.extend(scanned.into_iter().filter(|candidate| !known.contains(&candidate.runtime)));
-    found
+/// A file that is mapped, once for all of its mappings.
+pub(super) struct Mapped<'map> {
+    mapping: &'map Mapping,
+    path: &'map str,
+    likelihood: u8,
 }
 
-/// The rank of binaries that nothing speaks for.
-const OTHER: u8 = 3;
+impl<'map> Mapped<'map> {
+    /// The files of a process, the likeliest to hold an interpreter first.
+    pub(super) fn of(process: &Process, map: &'map MemoryMap) -> Vec<Self> {
+        let program = process.executable();
+        let program = program.strip_suffix(" (deleted)").unwrap_or(&program);
+        let mut files: Vec<Self> = Vec::new();
+        let mut places = HashMap::new();
+        for mapping in map {
+            let Some(path) = mapping.path.as_deref().filter(|_| mapping.inode != 0) else {
+                continue;
+            };
+            let likelihood = likelihood(mapping, path, program);
+            let key = (mapping.dev_major, mapping.dev_minor, mapping.inode, path);
+            let file = Self { mapping, path, likelihood };
+            let Some(&place) = places.get(&key) else {
+                places.insert(key, files.len());
+                files.push(file);
+                continue;
+            };
+            if let Some(known) = files.get_mut(place) {
+                known.likelihood = known.likelihood.min(likelihood);
+                // What nobody writes can be compared with the file.
+                if known.mapping.write && !mapping.write {
+                    known.mapping = mapping;
+                }
+            }
+        }
+        files.sort_by_key(|file| file.likelihood);
+        files
+    }
+
+    /// Where the file has an interpreter. It may be mapped more than once: each copy is a place of
+    /// its own.
+    pub(super) fn candidates(
+        &self,
+        process: &Process,
+        map: &MemoryMap,
+        binaries: &Binaries,
+        attempts: &mut Vec<Attempt>,
+    ) -> Vec<Candidate> {
+        let outcome = match binaries.examine(process, self.mapping, self.path) {
+            Ok(Some(symbols)) => {
+                let found = self.places(map, &symbols);
+                if !found.is_empty() {
+                    return found;
+                }
+                "it is not mapped from its beginning".to_owned()
+            }
+            Ok(None) => "has no symbol _PyRuntime and no section .PyRuntime".to_owned(),
+            Err(error) => error,
+        };
+        if self.likelihood < LIBRARY {
+            attempts.push(Attempt { place: self.path.to_owned(), outcome });
+        }
+        Vec::new()
+    }
+
+    fn places(&self, map: &MemoryMap, symbols: &Symbols) -> Vec<Candidate> {
+        let is_same_file = |other: &&Mapping| {
+            (other.dev_major, other.dev_minor, other.inode)
+                == (self.mapping.dev_major, self.mapping.dev_minor, self.mapping.inode)
+        };
+        let copies = map.iter().filter(is_same_file);
+        let mut biases: Vec<u64> =
+            copies.filter_map(|copy| symbols.placement.bias(map, copy)).collect();
+        biases.sort_unstable();
+        biases.dedup();
+        let candidate = |bias: u64| {
+            let at = |value: u64| Addr(value.wrapping_add(bias));
+            Candidate {
+                binary: self.path.to_owned(),
+                runtime: at(symbols.runtime),
+                runtime_size: symbols.runtime_size,
+                py_version: symbols.py_version.map(at),
+                set_dummy: symbols.set_dummy.map(at),
+                type_type: symbols.type_type.map(at),
+            }
+        };
+        biases.into_iter().map(candidate).collect()
+    }
+}
+
+/// The rank of libraries that nothing speaks for; what is likelier is named in a failure.
+const LIBRARY: u8 = 2;
 
 /// How likely a file holds an interpreter, by its name; the lowest is the likeliest.
-fn likelihood(mapping: &Mapping) -> u8 {
-    let path = mapping.path.as_deref().unwrap_or("");
+fn likelihood(mapping: &Mapping, path: &str, program: &str) -> u8 {
     let name = path.rsplit('/').next().unwrap_or(path);
     match () {
         () if name.starts_with("libpython") => 0,
-        () if name.starts_with("python") => 1,
-        () if mapping.execute || name.contains("python") => 2,
-        () => OTHER,
+        () if name.starts_with("python") || path == program => 1,
+        () if mapping.execute => LIBRARY,
+        () => LIBRARY + 1,
     }
-}
-
-/// Looks into one file, which may be mapped more than once: each copy is a place of its own.
-fn examine(
-    process: &Process,
-    map: &MemoryMap,
-    mapping: &Mapping,
-    binary: &str,
-) -> Result<Vec<Candidate>, String> {
-    let file = process.open_mapped(mapping).map_err(|error| error.to_string())?;
-    let image = Image::read(file).map_err(|error| error.to_string())?;
-    let (value, runtime_size) = match (image.symbol("_PyRuntime"), image.section(".PyRuntime")) {
-        (Some(symbol), _) => (symbol.value, Some(symbol.size)),
-        (None, Some(section)) => (section.addr, None),
-        (None, None) => return Ok(Vec::new()),
-    };
-    let is_same_file = |other: &&Mapping| {
-        (other.dev_major, other.dev_minor, other.inode)
-            == (mapping.dev_major, mapping.dev_minor, mapping.inode)
-    };
-    let mut biases: Vec<u64> =
-        map.iter().filter(is_same_file).filter_map(|copy| image.bias(map, copy)).collect();
-    biases.sort_unstable();
-    biases.dedup();
-    if biases.is_empty() {
-        return Err("it is not mapped from its beginning".to_owned());
-    }
-    let symbol = |name| image.symbol(name).map(|symbol| symbol.value);
-    let (py_version, set_dummy, type_type) =
-        (symbol("Py_Version"), symbol("_PySet_Dummy"), symbol("PyType_Type"));
-    let candidate = |bias: u64| {
-        let at = |value: u64| Addr(value.wrapping_add(bias));
-        Candidate {
-            binary: binary.to_owned(),
-            runtime: at(value),
-            runtime_size: runtime_size.filter(|&size| size > 0),
-            py_version: py_version.map(at),
-            set_dummy: set_dummy.map(at),
-            type_type: type_type.map(at),
-        }
-    };
-    Ok(biases.into_iter().map(candidate).collect())
 }
 
 /// Searches writable file mappings for a runtime that describes itself.
-fn scan(map: &MemoryMap, memory: &impl Memory) -> Vec<Candidate> {
+pub(super) fn scan(map: &MemoryMap, memory: &impl Memory) -> Vec<Candidate> {
     /// A mapping of a binary's data that is larger is none.
     const MAX_BYTES: u64 = 64 << 20;
     let mut found = Vec::new();

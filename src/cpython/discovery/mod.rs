@@ -1,6 +1,7 @@
 //! Where is the interpreter? Each strategy that was tried is kept, so that a failure can say what
 //! was looked for; and nothing is believed before it was checked in the target.
 
+mod binaries;
 mod check;
 mod images;
 mod version;
@@ -16,7 +17,8 @@ use crate::target::process::Process;
 use super::layout::{BadRow, DebugOffsets, Disagreement, Layout, LayoutError};
 use super::object::Known;
 use super::version::{Build, Version};
-use images::Candidate;
+pub use binaries::Binaries;
+use images::{Candidate, Mapped};
 
 /// An interpreter that was found and checked.
 #[derive(Debug, Clone)]
@@ -83,7 +85,7 @@ fn list(attempts: &[Attempt]) -> String {
     attempts.iter().map(|attempt| format!("\n  {attempt}")).collect()
 }
 
-/// Finds the interpreter of a process.
+/// Finds the interpreter of a process. What is learnt of its binaries is kept for the next one.
 ///
 /// # Errors
 /// There is none, or it is not supported. The error says what was tried.
@@ -92,15 +94,45 @@ pub fn find(
     map: &MemoryMap,
     memory: &impl Memory,
     limits: Limits,
+    binaries: &Binaries,
 ) -> Result<Found, DiscoveryError> {
     let mut attempts = Vec::new();
     let mut failure = None;
-    for candidate in images::candidates(process, map, memory, &mut attempts) {
-        match examine(&candidate, memory, limits, &mut attempts) {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => {}
+    let mut seen = Vec::new();
+    let mut check = |candidate: Candidate, attempts: &mut Vec<Attempt>| {
+        if seen.contains(&candidate.runtime) {
+            return None;
+        }
+        seen.push(candidate.runtime);
+        match examine(&candidate, memory, limits, attempts) {
+            Ok(found) => found,
             // Another image may still hold one that works; the first reason is the best.
-            Err(error) => failure = failure.or(Some(error)),
+            Err(error) => {
+                failure.get_or_insert(error);
+                None
+            }
+        }
+    };
+    // The likeliest first: the rest of a process's hundred libraries need not be opened.
+    let files = Mapped::of(process, map);
+    for file in &files {
+        for candidate in file.candidates(process, map, binaries, &mut attempts) {
+            if let Some(found) = check(candidate, &mut attempts) {
+                return Ok(found);
+            }
+        }
+    }
+    let places = format!("the symbols of all {} mapped files", files.len());
+    let outcome = "looked for _PyRuntime and .PyRuntime".to_owned();
+    attempts.push(Attempt { place: places, outcome });
+    // A binary that cannot be opened, or was stripped of everything: the runtime of newer
+    // releases describes itself in memory.
+    let scanned = images::scan(map, memory);
+    let outcome = format!("the cookie of _Py_DebugOffsets is there {} times", scanned.len());
+    attempts.push(Attempt { place: "writable memory".to_owned(), outcome });
+    for candidate in scanned {
+        if let Some(found) = check(candidate, &mut attempts) {
+            return Ok(found);
         }
     }
     Err(failure.unwrap_or(DiscoveryError::NotFound(attempts)))

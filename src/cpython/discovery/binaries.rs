@@ -1,0 +1,73 @@
+//! What binary files say of an interpreter in them: looked at once, for however many processes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::target::elf::{Image, ImageError, Placement};
+use crate::target::maps::Mapping;
+use crate::target::process::Process;
+
+/// Device, inode and name of a file: a container's file system may give two files one inode.
+type Key = (u32, u32, u64, String);
+
+/// The binaries that were looked at.
+#[derive(Debug, Default)]
+pub struct Binaries(Mutex<HashMap<Key, Option<Symbols>>>);
+
+/// What a binary with an interpreter says, in addresses of the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Symbols {
+    pub(super) placement: Placement,
+    /// `_PyRuntime`.
+    pub(super) runtime: u64,
+    /// Its size by the symbol table, in bytes: the fingerprint of a build.
+    pub(super) runtime_size: Option<u64>,
+    /// `Py_Version`.
+    pub(super) py_version: Option<u64>,
+    /// `_PySet_Dummy`.
+    pub(super) set_dummy: Option<u64>,
+    /// `PyType_Type`.
+    pub(super) type_type: Option<u64>,
+}
+
+impl Binaries {
+    /// Looks into the file behind a mapping; nothing if no interpreter is in it.
+    pub(super) fn examine(
+        &self,
+        process: &Process,
+        mapping: &Mapping,
+        path: &str,
+    ) -> Result<Option<Symbols>, String> {
+        let key = (mapping.dev_major, mapping.dev_minor, mapping.inode, path.to_owned());
+        let known =
+            |this: &Self| this.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        if let Some(symbols) = known(self) {
+            return Ok(symbols);
+        }
+        let file = process.open_mapped(mapping).map_err(|error| error.to_string())?;
+        let symbols = match Image::read(file) {
+            Ok(image) => symbols(&image),
+            // A font, a database, a program of 32 bits.
+            Err(ImageError::Malformed(_)) => None,
+            Err(error) => return Err(error.to_string()),
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, symbols);
+        Ok(symbols)
+    }
+}
+
+fn symbols(image: &Image) -> Option<Symbols> {
+    let (runtime, size) = match image.symbol("_PyRuntime") {
+        Some(symbol) => (symbol.value, Some(symbol.size)),
+        None => (image.section(".PyRuntime")?.addr, None),
+    };
+    let value = |name| image.symbol(name).map(|symbol| symbol.value);
+    Some(Symbols {
+        placement: image.placement(),
+        runtime,
+        runtime_size: size.filter(|&size| size > 0),
+        py_version: value("Py_Version"),
+        set_dummy: value("_PySet_Dummy"),
+        type_type: value("PyType_Type"),
+    })
+}
