@@ -64,7 +64,7 @@ fn main() -> Result<()> {
 
 /// The Python of a virtual environment with the peers; the plain one where pip cannot fetch them.
 fn with_peers(workspace: &Path, python: &support::pythons::Python) -> Result<PathBuf> {
-    let folder = support::pythons::target_dir(workspace).join("bench-venv").join(python.minor());
+    let folder = support::pythons::target_dir(workspace).join("bench-venv").join(python.label());
     let inside = folder.join("bin/python");
     if !inside.exists() {
         let status = Command::new(&python.executable).args(["-m", "venv"]).arg(&folder).status()?;
