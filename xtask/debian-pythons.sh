@@ -27,7 +27,7 @@ fetch() {
     local root=$roots/$1 suite=$2 site key options version
     shift 2
     # the stamp names what was asked for, so that another list fetches again
-    if [ -e "$root/complete" ] && [ "$(cat "$root/complete")" = "$*" ]; then
+    if [ -e "$root/complete" ] && [ "$(cat "$root/complete")" = "with headers: $*" ]; then
         return 0
     fi
     site=$(mirror)
@@ -49,7 +49,7 @@ fetch() {
     for version in "$@"; do
         name=python$version
         if apt-cache "${options[@]}" show "$name" >/dev/null 2>&1; then
-            names+=("$name")
+            names+=("$name" "libpython${version%-dbg}-dev")
         else
             echo "$suite has no $name" >&2
         fi
@@ -65,7 +65,7 @@ fetch() {
         dpkg-deb -x "$archive" "$root"
     done
     rm -rf "$apt/cache" "$apt/lists"
-    echo "$*" >"$root/complete"
+    echo "with headers: $*" >"$root/complete"
 }
 
 fetch debian sid 3.13 3.14 3.15 3.13-dbg 3.14-dbg 3.15-dbg

@@ -6,5 +6,6 @@
 mod support;
 
 mod architecture;
+mod offsets;
 mod pause;
 mod truth;

@@ -3,6 +3,7 @@
 mod apps;
 mod cargo;
 mod debian;
+mod layouts;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod truth;
@@ -28,6 +29,8 @@ enum Chore {
     Apps,
     /// Compare what pyheap says of a fixture with what the process says of itself.
     Truth(truth::Arguments),
+    /// Compare the table of layouts with the headers of every interpreter that has them.
+    Layouts(layouts::Arguments),
     /// Formatting, clippy and documentation, with warnings as errors.
     Lint,
     /// Fetch what the tests need, build, and run all tests.
@@ -52,6 +55,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Pythons => debian::fetch(&workspace),
         Chore::Apps => apps::make(&workspace),
         Chore::Truth(arguments) => truth::run(&workspace, arguments),
+        Chore::Layouts(arguments) => layouts::run(&workspace, arguments),
         Chore::Lint => cargo::lint(&workspace),
         Chore::Test => cargo::test(&workspace),
         Chore::Ci => {

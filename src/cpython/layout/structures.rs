@@ -171,10 +171,10 @@ structures! {
     /// `PyStructObject` (`Modules/_struct.c`).
     StructObject from "PyStructObject" { s_codes }
     /// `PicklerObject` (`Modules/_pickle.c`).
-    Pickler from "PicklerObject" { memo, output_buffer }
+    Pickler from "PicklerObject" { sizeof, memo, output_buffer }
     /// `UnpicklerObject`.
     Unpickler from "UnpicklerObject" {
-        stack, memo, memo_size, input_line, encoding, errors, marks, marks_size
+        sizeof, stack, memo, memo_size, input_line, encoding, errors, marks, marks_size
     }
     /// `simplequeueobject` (`Modules/_queuemodule.c`).
     SimpleQueue from "simplequeueobject" {

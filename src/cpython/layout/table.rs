@@ -74,6 +74,21 @@ impl Offsets {
         self.find(structure, field).ok_or(MissingField { structure, field })
     }
 
+    /// All fields that this interpreter has: structure, field and offset.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u32)> {
+        self.fields.iter().map(|(&(structure, field), &offset)| (structure, field, offset))
+    }
+
+    /// The other names that a structure has had in CPython's headers, by the table's comments.
+    #[must_use]
+    pub fn other_names(structure: &str) -> Vec<&'static str> {
+        let line = STRUCTS.lines().find_map(|line| {
+            let rest = line.strip_prefix("struct ")?.strip_prefix(structure)?;
+            rest.trim_start().strip_prefix('#')
+        });
+        line.map(|names| names.split_whitespace().collect()).unwrap_or_default()
+    }
+
     /// The size of a structure.
     #[must_use]
     pub fn size(&self, structure: &'static str) -> Option<u32> {
