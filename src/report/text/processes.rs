@@ -38,10 +38,21 @@ pub fn list(out: &mut dyn Write, processes: &[PythonProcess], layout: &Layout) -
             units::seconds(process.uptime_seconds),
             or_dash(&process.container),
             if process.readable { "yes".to_owned() } else { refused() },
-            process.command.clone(),
+            one_line(&process.command),
         ]);
     }
     table.write(out, layout.style, layout.name_width())
+}
+
+/// A command line as a person would type it: line breaks as `\\n`, other control characters, and
+/// those that reorder text, as their numbers.
+fn one_line(text: &str) -> String {
+    let reorders = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || reorders(c) { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }
 
 /// What stands in the way of reading a process.
@@ -57,4 +68,15 @@ pub fn findings(out: &mut dyn Write, findings: &[FindingJson], layout: &Layout) 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_stays_a_line() {
+        assert_eq!(one_line("-c import os\nprint('é')"), "-c import os\\nprint('é')");
+        assert_eq!(one_line("\x1b[2J\u{202e}"), "\\u{1b}[2J\\u{202e}");
+    }
 }
