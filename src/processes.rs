@@ -1,21 +1,27 @@
-//! The Python processes of this machine and their children, from `/proc`.
+//! The Python processes of this machine and their children: those that have an interpreter, not those
+//! that are called so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
+use rayon::prelude::*;
+
+use crate::cpython::discovery::{Binaries, DiscoveryError, Found};
 use crate::facts::PythonProcess;
+use crate::limits::Limits;
+use crate::take::{self, TakeError};
+use crate::target::{AttachError, Finding, Process};
 
 /// Kernel clock ticks a second in `/proc`: `USER_HZ`, fixed at 100 for programs on Linux.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// All Python processes that can be seen, by pid.
+/// All Python processes that can be seen, by pid. None of them is stopped.
 pub(crate) fn python_processes() -> Vec<PythonProcess> {
-    let uptime = fs::read_to_string("/proc/uptime")
-        .ok()
-        .and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok())
-        .unwrap_or_default();
-    pids().into_iter().filter_map(|pid| python_process(pid, uptime)).collect()
+    let survey = Survey::start();
+    let own = std::process::id();
+    let others = pids().into_par_iter().filter(|&pid| pid != own);
+    others.filter_map(|pid| survey.look_at(pid)).collect()
 }
 
 /// A process and its descendants, the process first, then by pid.
@@ -67,48 +73,112 @@ impl Stat {
     }
 }
 
-fn python_process(pid: u32, uptime: f64) -> Option<PythonProcess> {
-    let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|c| !c.is_empty())?;
-    let program = fs::read_link(format!("/proc/{pid}/exe")).ok();
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-    let first = command_line.split(|&byte| byte == 0).next().unwrap_or_default();
-    let first = String::from_utf8_lossy(first);
-    let named = program.as_deref().and_then(Path::to_str).unwrap_or(&first);
-    let version = python_version(named).or_else(|| {
-        maps.lines().filter(|line| line.contains("libpython")).find_map(python_version)
-    });
-    if version.is_none() && !is_python_name(named) {
-        return None;
+/// What is learnt of one process and serves for the next.
+struct Survey {
+    uptime: f64,
+    users: HashMap<String, String>,
+    binaries: Binaries,
+}
+
+impl Survey {
+    fn start() -> Self {
+        let uptime = fs::read_to_string("/proc/uptime").ok();
+        let uptime = uptime.and_then(|text| text.split_whitespace().next()?.parse().ok());
+        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let user = |line: &str| {
+            let mut fields = line.split(':');
+            let name = fields.next()?.to_owned();
+            Some((fields.nth(1)?.to_owned(), name))
+        };
+        Self {
+            uptime: uptime.unwrap_or_default(),
+            users: users.lines().filter_map(user).collect(),
+            binaries: Binaries::default(),
+        }
     }
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.split_whitespace().next())
-    };
-    let kib: u64 = field("VmRSS:").and_then(|text| text.parse().ok()).unwrap_or_default();
-    let started = Stat::read(pid).map_or(0.0, |stat| {
+
+    /// What is known of a process, if it is a Python.
+    fn look_at(&self, pid: u32) -> Option<PythonProcess> {
+        let stat = Stat::read(pid)?;
+        // Without a command line: a thread of the kernel, or a process that has ended.
+        let command_line =
+            fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|line| !line.is_empty())?;
+        let program = fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let first = command_line.split(|&byte| byte == 0).next().unwrap_or_default();
+        let first = String::from_utf8_lossy(first);
+        let named = program.as_deref().and_then(Path::to_str).unwrap_or(&first);
+        let (version, build, reason) = match interpreter(pid, &self.binaries) {
+            Ok(found) => (Some(found.version.to_string()), Some(found.build.to_string()), None),
+            // What cannot be read can only be guessed from its name.
+            Err(error) if is_python_name(named) => {
+                (python_version(named), None, Some(reason(&error)?))
+            }
+            Err(error @ TakeError::Discovery(_)) if !is_absent(&error) => {
+                (None, None, Some(reason(&error)?))
+            }
+            Err(_) => return None,
+        };
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.split_whitespace().next())
+        };
+        let kib: u64 = field("VmRSS:").and_then(|text| text.parse().ok()).unwrap_or_default();
         #[allow(clippy::cast_precision_loss)]
-        let ticks = stat.start_ticks as f64;
-        ticks / TICKS_A_SECOND
-    });
-    let opened = fs::File::open(format!("/proc/{pid}/mem"));
-    let words: Vec<_> = command_line
-        .split(|&byte| byte == 0)
-        .filter(|word| !word.is_empty())
-        .map(String::from_utf8_lossy)
-        .collect();
-    Some(PythonProcess {
-        pid,
-        user: field("Uid:").map(user_name).unwrap_or_default(),
-        version: version.filter(|version| !version.is_empty()),
-        build: None,
-        rss_bytes: kib.saturating_mul(1024),
-        uptime_seconds: (uptime - started).max(0.0),
-        container: container(pid),
-        command: words.join(" "),
-        readable: opened.is_ok(),
-        reason: opened.err().map(|error| error.to_string()),
-    })
+        let started = stat.start_ticks as f64 / TICKS_A_SECOND;
+        let words: Vec<_> = command_line
+            .split(|&byte| byte == 0)
+            .filter(|word| !word.is_empty())
+            .map(String::from_utf8_lossy)
+            .collect();
+        let tracer = field("TracerPid:").filter(|&tracer| tracer != "0");
+        let reason = reason.or_else(|| tracer.map(|tracer| format!("traced by process {tracer}")));
+        let user = field("Uid:").unwrap_or_default();
+        Some(PythonProcess {
+            pid,
+            user: self.users.get(user).map_or(user, String::as_str).to_owned(),
+            version,
+            build,
+            rss_bytes: kib.saturating_mul(1024),
+            uptime_seconds: (self.uptime - started).max(0.0),
+            container: container(pid),
+            command: words.join(" "),
+            readable: reason.is_none(),
+            reason,
+        })
+    }
+}
+
+/// The interpreter of a process; it is not stopped for this.
+fn interpreter(pid: u32, binaries: &Binaries) -> Result<Found, TakeError> {
+    let process = Process::open(pid)?;
+    take::find_with(&process, Limits::default(), binaries)
+}
+
+/// Whether no interpreter is there at all.
+fn is_absent(error: &TakeError) -> bool {
+    matches!(error, TakeError::Discovery(DiscoveryError::NotFound(_)))
+}
+
+/// Why a process cannot be read, in a few words; nothing if it has ended.
+fn reason(error: &TakeError) -> Option<String> {
+    let reason = match error {
+        TakeError::Attach(AttachError::Denied { findings, .. }) => {
+            let is_yama = |finding: &&Finding| !finding.ok && finding.what.contains("ptrace_scope");
+            match findings.iter().find(is_yama) {
+                Some(finding) => format!("not permitted: {}", finding.what),
+                None => "not permitted: needs CAP_SYS_PTRACE".to_owned(),
+            }
+        }
+        TakeError::Gone(_)
+        | TakeError::Attach(AttachError::NoSuchProcess { .. } | AttachError::Zombie { .. }) => {
+            return None;
+        }
+        TakeError::Discovery(DiscoveryError::NotFound(_)) => "no interpreter found".to_owned(),
+        // The first line says what it is; what was tried is the answer of `doctor`.
+        error => error.to_string().lines().next().unwrap_or_default().to_owned(),
+    };
+    Some(reason)
 }
 
 /// Whether the file is called like an interpreter.
@@ -130,16 +200,6 @@ fn python_version(line: &str) -> Option<String> {
     let digits: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
     let digits = digits.trim_end_matches('.');
     digits.contains('.').then(|| digits.to_owned())
-}
-
-fn user_name(uid: &str) -> String {
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then(|| name.to_owned())
-    });
-    named.unwrap_or_else(|| uid.to_owned())
 }
 
 /// The short id of the container whose control group the process is in.

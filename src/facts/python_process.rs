@@ -9,7 +9,7 @@ pub struct PythonProcess {
     pub pid: u32,
     /// The name of its user, or the number where it has no name.
     pub user: String,
-    /// The version as far as it is known without attaching, such as `3.11`.
+    /// Its full version; of a process that cannot be read, what its name says, such as `3.11`.
     pub version: Option<String>,
     /// The build, where it is known.
     pub build: Option<String>,

@@ -42,7 +42,7 @@ pub fn list(out: &mut dyn Write, processes: &[PythonProcess], layout: &Layout) -
         if containers {
             cells.push(process.container.clone().unwrap_or_else(|| "-".to_owned()));
         }
-        cells.push(process.command.clone());
+        cells.push(one_line(&process.command));
         table.row(cells);
     }
     table.write(out, layout.style, layout.name_width())?;
@@ -74,6 +74,17 @@ fn refused(out: &mut dyn Write, processes: &[PythonProcess]) -> io::Result<()> {
     Ok(())
 }
 
+/// A command line as a person would type it: line breaks as `\\n`, other control characters, and
+/// those that reorder text, as their numbers.
+fn one_line(text: &str) -> String {
+    let reorders = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || reorders(c) { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
+}
+
 /// What stands in the way of reading a process.
 ///
 /// # Errors
@@ -87,4 +98,15 @@ pub fn findings(out: &mut dyn Write, findings: &[FindingJson], layout: &Layout) 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_stays_a_line() {
+        assert_eq!(one_line("-c import os\nprint('é')"), "-c import os\\nprint('é')");
+        assert_eq!(one_line("\x1b[2J\u{202e}"), "\\u{1b}[2J\\u{202e}");
+    }
 }
