@@ -6,6 +6,9 @@
 mod support;
 
 mod architecture;
+mod bad_input;
+mod discovery;
+mod harm;
 mod offsets;
 mod pause;
 mod truth;

@@ -9,4 +9,5 @@ pub(crate) mod compare;
 pub(crate) mod fixture;
 pub(crate) mod pythons;
 pub(crate) mod report;
+pub(crate) mod run;
 pub(crate) mod truth_file;
