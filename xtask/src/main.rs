@@ -3,6 +3,7 @@
 mod apps;
 mod cargo;
 mod debian;
+mod dwarf;
 mod layouts;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -29,6 +30,8 @@ enum Chore {
     Apps,
     /// Compare what pyheap says of a fixture with what the process says of itself.
     Truth(truth::Arguments),
+    /// Compare the table of layouts with the debug information of every interpreter that has it.
+    Dwarf(dwarf::Arguments),
     /// Compare the table of layouts with the headers of every interpreter that has them.
     Layouts(layouts::Arguments),
     /// Formatting, clippy and documentation, with warnings as errors.
@@ -55,6 +58,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Pythons => debian::fetch(&workspace),
         Chore::Apps => apps::make(&workspace),
         Chore::Truth(arguments) => truth::run(&workspace, arguments),
+        Chore::Dwarf(arguments) => dwarf::run(&workspace, arguments),
         Chore::Layouts(arguments) => layouts::run(&workspace, arguments),
         Chore::Lint => cargo::lint(&workspace),
         Chore::Test => cargo::test(&workspace),
