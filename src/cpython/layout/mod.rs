@@ -1,9 +1,9 @@
 //! Where CPython keeps what, as data: one [`Layout`] for one version and build.
 //!
 //! Knows versions and nothing else: no process, no decoding. Decoders see only the value, so they
-//! never ask for a version. The offsets are those of x86_64; on aarch64 the mutexes of the GIL are
-//! larger, which moves what follows them in the states of the runtime and of the interpreters,
-//! so those fields are taken from `_Py_DebugOffsets` or found by calibration there.
+//! never ask for a version. The offsets are those of x86_64. On aarch64
+//! the mutexes of the GIL are larger, which moves what follows them in the states of the runtime and
+//! of the interpreters: those rows have not been measured there.
 
 mod debug_offsets;
 pub mod features;
