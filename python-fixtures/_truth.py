@@ -98,6 +98,8 @@ def _emit(kind, objects, generation, base, types, seen, write):
         if t is dict and len(o) > 500 and all(map(operator.is_, o, o.values())):
             write(b"E 0x%x interned\n" % id(o))  # the telling itself interns strings, and frees some
             continue
+        if isinstance(o, type):
+            types.setdefault("met", set()).add(id(o))
         count = getrefcount(o) - base
         if by_python or (t is code_type and o.co_filename == __file__):
             size = "?"  # the telling itself warms up the caches of this file's code (up to 3.10)
@@ -158,6 +160,7 @@ def _confirm(path, out, base, types, seen, write):
     """Looks at the addresses of a file that the closure did not reach. Nothing is called an object before its first
     words were seen to be a plausible refcount (a freed block has 0 or a pointer there) and the address of a type."""
     known = _known_types(types)
+    known.update(types.get("met", ()))
     header_at = _header_reader()
     # 3.14 keeps flags in the upper 16 bits
     count_bits = (1 << 48) - 1 if sys.version_info >= (3, 14) else (1 << 64) - 1

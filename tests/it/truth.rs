@@ -149,9 +149,28 @@ fn real_programs_are_exact() -> Result<()> {
     let required = std::env::var_os("PYHEAP_REQUIRE_PYTHONS").is_some();
     ensure!(!jobs.is_empty() || !required, "no environments: `cargo xtask apps` makes them");
     let failures = on_each(&jobs, |(python, name)| {
-        let report = compare_fixture(python, &sources(), pyheap(), name, &[])
-            .with_context(|| format!("{} {name}", python.label()))?;
-        Ok((!report.is_exact()).then(|| report.to_string()))
+        // A server runs on meanwhile: what is gone when it tells cannot be looked at any more.
+        let in_motion = name.contains("django") || name.contains("aiohttp");
+        let report = if in_motion {
+            compare_running(python, &sources(), pyheap(), name, &[])
+        } else {
+            compare_fixture(python, &sources(), pyheap(), name, &[])
+        };
+        let report = report.with_context(|| format!("{} {name}", python.label()))?;
+        let is_right = if in_motion {
+            let kinds = [
+                Difference::Missing,
+                Difference::WrongType,
+                Difference::WrongSize,
+                Difference::WrongReferents,
+            ];
+            let apart: u64 = kinds.into_iter().map(|kind| report.count(kind)).sum();
+            report.compared > 50_000 && apart * 200 <= report.compared
+        } else {
+            report.is_exact()
+        };
+        let few = report.beyond_inferred * 1000 <= report.told;
+        Ok((!is_right || !few).then(|| report.to_string()))
     });
     ensure!(
         failures.is_empty(),

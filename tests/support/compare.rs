@@ -72,10 +72,12 @@ pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
         report.note(Difference::Repeated, name, || format!("{address:#x}"));
     }
     let holders = holders_of_missing(truth, claims);
+    let beyond = beyond_inferred(truth, claims);
     for (&address, object) in &truth.objects {
         report.told += u64::from(object.in_closure);
         match claims.objects.get(&address) {
             Some(claim) => compare_object(truth, claims, (address, object, claim), &mut report),
+            None if beyond.contains(&address) => report.beyond_inferred += 1,
             None if object.in_closure && !truth.excluded.contains(&address) => {
                 report.note(Difference::Missing, truth.type_name(object), || {
                     let held = holders.get(&address).map_or_else(String::new, |(at, name)| {
@@ -125,6 +127,34 @@ fn holders_of_missing<'a>(truth: &'a Truth, claims: &Claims) -> HashMap<u64, (u6
         }
     }
     holders
+}
+
+/// Missing objects that only objects of inferred types lead to, directly or through each other: they hang on memory of C
+/// code that no scan of an object sees. What the collector lists is never among them.
+fn beyond_inferred(truth: &Truth, claims: &Claims) -> HashSet<u64> {
+    let missing = |address: &u64| !claims.objects.contains_key(address);
+    let mut beyond: HashSet<u64> = HashSet::new();
+    let mut exact: HashSet<u64> = HashSet::new();
+    for (address, object) in &truth.objects {
+        if missing(address) {
+            continue;
+        }
+        let inferred = claims.inferred.contains(truth.type_name(object));
+        let held = object.referents.iter().copied().filter(missing);
+        if inferred { beyond.extend(held) } else { exact.extend(held) }
+    }
+    beyond.retain(|address| !exact.contains(address));
+    let mut left: Vec<u64> = beyond.iter().copied().collect();
+    while let Some(address) = left.pop() {
+        let Some(object) = truth.objects.get(&address) else { continue };
+        for &referent in object.referents.iter().filter(|referent| missing(referent)) {
+            if !exact.contains(&referent) && beyond.insert(referent) {
+                left.push(referent);
+            }
+        }
+    }
+    beyond.retain(|address| truth.objects.get(address).is_some_and(|object| !object.listed));
+    beyond
 }
 
 fn compare_object(

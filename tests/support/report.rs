@@ -51,6 +51,8 @@ pub(crate) struct Report {
     pub(crate) inferred_right: u64,
     /// How many more pyheap has than there are.
     pub(crate) inferred_extra: u64,
+    /// Objects that pyheap lacks, which only objects of inferred types lead to.
+    pub(crate) beyond_inferred: u64,
     /// Sizes not compared: a `__sizeof__` in Python, or a type that pyheap lists as estimated.
     pub(crate) sizes_left_out: u64,
     /// Refcounts that are not the same. For information: the telling itself moves the counts of common objects.

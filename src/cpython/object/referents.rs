@@ -72,7 +72,7 @@ impl<M: Memory> Objects<'_, M> {
                 self.stg_dict_referents(object, sink)
             }
             Native::Set => self.set_referents(object, sink),
-            Native::Type => self.type_referents(object, sink),
+            Native::Type | Native::ForeignType => self.type_referents(object, sink),
             Native::CTypesType => {
                 self.type_referents(object, sink)?;
                 self.stg_info_referents(object, ty, sink)
@@ -134,11 +134,15 @@ impl<M: Memory> Objects<'_, M> {
             return self.scan_module_state(object, each);
         }
         let native = self.native_base(ty);
+        let start = match ty.native {
+            Native::ForeignType => self.layout.at.heap_type.sizeof.next_multiple_of(8),
+            _ => OBJECT_SIZE,
+        };
         let end = native.tp_basicsize.min(MAX_SCAN) & !7;
         let weak = u64::try_from(native.tp_weaklistoffset).unwrap_or(0);
-        if end > OBJECT_SIZE {
-            self.words(object + OBJECT_SIZE, (end - OBJECT_SIZE) / 8, "an object", |nth, word| {
-                let offset = OBJECT_SIZE + u64::from(nth) * 8;
+        if end > start {
+            self.words(object + start, (end - start) / 8, "an object", |nth, word| {
+                let offset = start + u64::from(nth) * 8;
                 if weak == 0 || offset != weak {
                     each(u32::try_from(offset).unwrap_or(u32::MAX), word);
                 }

@@ -111,6 +111,9 @@ impl<M: Memory> Objects<'_, M> {
                 plain(basic.saturating_add(if inline { 0 } else { slots.saturating_mul(16) }))
             }
             Native::Type => plain(self.type_size(object)?),
+            Native::ForeignType => {
+                Ok(Size { shallow: self.type_size(object)?, estimated: true, ..Size::default() })
+            }
             Native::CTypesType => plain(self.ctypes_type_size(object, ty)?),
             Native::Code => plain(self.code_size(object, ty)?),
             Native::Frame => plain(self.frame_size(object)?),

@@ -36,6 +36,8 @@ pub enum Native {
     Type,
     /// The metatypes of `ctypes`, from 3.13 on.
     CTypesType,
+    /// A metatype of C code that we do not know: what it adds to a type is scanned.
+    ForeignType,
     /// The dictionary of a `ctypes` type, up to 3.12.
     StgDict,
     /// `code`.
@@ -160,7 +162,7 @@ impl TypeInfo {
     /// Whether its objects are scanned for references.
     #[must_use]
     pub fn is_scanned(&self) -> bool {
-        matches!(self.native, Native::Scan | Native::Module)
+        matches!(self.native, Native::Scan | Native::Module | Native::ForeignType)
     }
 }
 
@@ -391,7 +393,10 @@ impl<M: Memory> Objects<'_, M> {
             "xml.etree.ElementTree.Element" => fields().map_or(Native::Scan, Native::Element),
             "StgDict" => Native::StgDict,
             "numpy.ndarray" => Native::NdArray,
-            _ if raw.flags & TYPE_SUBCLASS != 0 => Native::CTypesType,
+            _ if raw.flags & TYPE_SUBCLASS != 0 && tp_name.starts_with("_ctypes.") => {
+                Native::CTypesType
+            }
+            _ if raw.flags & TYPE_SUBCLASS != 0 => Native::ForeignType,
             _ if raw.flags & DICT_SUBCLASS != 0 || raw.flags & LONG_SUBCLASS != 0 => Native::Scan,
             _ => match fields() {
                 Some(fields) => Native::Fields(fields),
