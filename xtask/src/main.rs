@@ -5,6 +5,7 @@ mod cargo;
 mod debian;
 mod dwarf;
 mod layouts;
+mod pictures;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod truth;
@@ -34,6 +35,8 @@ enum Chore {
     Dwarf(dwarf::Arguments),
     /// Compare the table of layouts with the headers of every interpreter that has them.
     Layouts(layouts::Arguments),
+    /// Draw the README's pictures anew, from what pyheap prints now.
+    Pictures(pictures::Arguments),
     /// Formatting, clippy and documentation, with warnings as errors.
     Lint,
     /// Fetch what the tests need, build, and run all tests.
@@ -60,6 +63,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Truth(arguments) => truth::run(&workspace, arguments),
         Chore::Dwarf(arguments) => dwarf::run(&workspace, arguments),
         Chore::Layouts(arguments) => layouts::run(&workspace, arguments),
+        Chore::Pictures(arguments) => pictures::draw(&workspace, arguments),
         Chore::Lint => cargo::lint(&workspace),
         Chore::Test => cargo::test(&workspace),
         Chore::Ci => {
