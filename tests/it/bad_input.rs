@@ -35,6 +35,14 @@ fn snapshot(pid: &str) -> Result<Run> {
     Run::of(pyheap(), &["snapshot", "-p", pid, "--json"])
 }
 
+/// Waits until a process runs its program: a new one is another for the time of its `execve`.
+fn runs(target: &Target, program: &str) {
+    let link = format!("/proc/{}/exe", target.pid());
+    while !std::fs::read_link(&link).is_ok_and(|path| path.ends_with(program)) {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_process_that_is_not_there_is_said_to_be_so() -> Result<()> {
     snapshot("4194303")?.expect(4, &["4194303", "pyheap ps"])
@@ -43,6 +51,7 @@ fn a_process_that_is_not_there_is_said_to_be_so() -> Result<()> {
 #[test]
 fn a_program_without_python_is_named_with_what_was_tried() -> Result<()> {
     let target = Target(Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn()?);
+    runs(&target, "sleep");
     snapshot(&target.pid())?.expect(4, &["no Python interpreter", "cookie"])
 }
 
@@ -81,7 +90,11 @@ fn a_program_of_32_bits_is_no_python_process() -> Result<()> {
     std::fs::write(&path, elf)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
     match Command::new(&path).spawn() {
-        Ok(child) => snapshot(&Target(child).pid())?.expect(4, &["32"]),
+        Ok(child) => {
+            let target = Target(child);
+            runs(&target, "thirty-two");
+            snapshot(&target.pid())?.expect(4, &["32"])
+        }
         // A kernel without 32-bit programs has none to refuse.
         Err(error) => {
             println!("this kernel runs no 32-bit programs: {error}");
