@@ -35,12 +35,14 @@ fn snapshot(pid: &str) -> Result<Run> {
     Run::of(pyheap(), &["snapshot", "-p", pid, "--json"])
 }
 
-/// Waits until a process runs its program: a new one is another for the time of its `execve`.
-fn runs(target: &Target, program: &str) {
+/// Waits until a new process runs its own program and no longer this one.
+fn runs(target: &Target) -> Result<()> {
+    let this = std::env::current_exe()?;
     let link = format!("/proc/{}/exe", target.pid());
-    while !std::fs::read_link(&link).is_ok_and(|path| path.ends_with(program)) {
+    while std::fs::read_link(&link)? == this {
         std::thread::yield_now();
     }
+    Ok(())
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn a_process_that_is_not_there_is_said_to_be_so() -> Result<()> {
 #[test]
 fn a_program_without_python_is_named_with_what_was_tried() -> Result<()> {
     let target = Target(Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn()?);
-    runs(&target, "sleep");
+    runs(&target)?;
     snapshot(&target.pid())?.expect(4, &["no Python interpreter", "cookie"])
 }
 
@@ -92,7 +94,7 @@ fn a_program_of_32_bits_is_no_python_process() -> Result<()> {
     match Command::new(&path).spawn() {
         Ok(child) => {
             let target = Target(child);
-            runs(&target, "thirty-two");
+            runs(&target)?;
             snapshot(&target.pid())?.expect(4, &["32"])
         }
         // A kernel without 32-bit programs has none to refuse.
