@@ -12,3 +12,4 @@ mod harm;
 mod offsets;
 mod pause;
 mod truth;
+mod types_doc;

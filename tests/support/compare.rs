@@ -71,6 +71,12 @@ pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
         let name = claims.objects.get(&address).map_or("?", |claim| claims.type_name(claim));
         report.note(Difference::Repeated, name, || format!("{address:#x}"));
     }
+    for name in &claims.inferred {
+        report.type_facts(name).inferred = true;
+    }
+    for name in &claims.estimated {
+        report.type_facts(name).estimated = true;
+    }
     let holders = holders_of_missing(truth, claims);
     let beyond = beyond_inferred(truth, claims);
     for (&address, object) in &truth.objects {
@@ -166,6 +172,7 @@ fn compare_object(
     report.compared += 1;
     let name = truth.type_name(object);
     let claimed_name = claims.type_name(claim);
+    report.type_facts(claimed_name).objects += 1;
     if name != claimed_name {
         report.note(Difference::WrongType, name, || {
             format!("{address:#x}: pyheap says {claimed_name}")
@@ -194,6 +201,10 @@ fn compare_object(
         report.inferred_edges += object.referents.len() as u64;
         report.inferred_right += edges.right;
         report.inferred_extra += edges.extra.len() as u64;
+        let facts = report.type_facts(claimed_name);
+        facts.right += edges.right;
+        facts.lacking += edges.lacking.len() as u64;
+        facts.extra += edges.extra.len() as u64;
     } else {
         report.exact_edges += object.referents.len() as u64;
         if !edges.lacking.is_empty() || !edges.extra.is_empty() {
@@ -278,6 +289,7 @@ fn describe(truth: &Truth, list: &[u64]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::TypeFacts;
     use super::*;
 
     fn told(address: u64, bytes: u64, referents: &[u64]) -> (u64, TrueObject) {
@@ -344,6 +356,34 @@ mod tests {
             assert_eq!(report.count(kind), 1, "{kind:?} in\n{report}");
         }
         assert!(!report.is_exact());
+    }
+
+    #[test]
+    fn inferred_references_are_counted_by_type() {
+        let (told, claimed) = (told(16, 56, &[16, 32, 32]), claimed(16, 56, &[16, 32, 64]));
+        let truth = Truth {
+            types: HashMap::from([(1, "m.T".to_owned())]),
+            objects: HashMap::from([told]),
+            ..Truth::default()
+        };
+        let claims = Claims {
+            objects: HashMap::from([claimed]),
+            type_names: vec!["m.T".to_owned()],
+            inferred: HashSet::from(["m.T".to_owned()]),
+            ..Claims::default()
+        };
+        let mut facts = *compare(&truth, &claims, "test").type_facts("m.T");
+        let once = TypeFacts {
+            objects: 1,
+            inferred: true,
+            estimated: false,
+            right: 2,
+            lacking: 1,
+            extra: 1,
+        };
+        assert_eq!(facts, once);
+        facts.merge(once);
+        assert_eq!((facts.objects, facts.right, facts.edges()), (2, 4, 8));
     }
 
     #[test]

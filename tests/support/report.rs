@@ -32,6 +32,40 @@ struct Group {
     examples: Vec<String>,
 }
 
+/// How pyheap knows the objects of one type, and how well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TypeFacts {
+    /// Objects that were compared.
+    pub(crate) objects: u64,
+    /// Whether pyheap says that it found their references by a scan.
+    pub(crate) inferred: bool,
+    /// Whether pyheap says that their sizes are estimates.
+    pub(crate) estimated: bool,
+    /// The inferred references that the process tells too.
+    pub(crate) right: u64,
+    /// The references that the process tells and no scan found.
+    pub(crate) lacking: u64,
+    /// The inferred references that the process does not tell.
+    pub(crate) extra: u64,
+}
+
+impl TypeFacts {
+    /// Adds what another comparison found.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.inferred |= other.inferred;
+        self.estimated |= other.estimated;
+        self.right += other.right;
+        self.lacking += other.lacking;
+        self.extra += other.extra;
+    }
+
+    /// All references that the process or the scan has.
+    pub(crate) fn edges(&self) -> u64 {
+        self.right + self.lacking + self.extra
+    }
+}
+
 /// The outcome of one comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -59,6 +93,8 @@ pub(crate) struct Report {
     pub(crate) refcounts_apart: u64,
     /// Anomalies that pyheap reported.
     pub(crate) anomalies: Vec<String>,
+    /// What was compared, by the type's name.
+    pub(crate) types: BTreeMap<String, TypeFacts>,
     groups: BTreeMap<(Difference, String), Group>,
 }
 
@@ -75,6 +111,11 @@ impl Report {
         if group.examples.len() < EXAMPLES {
             group.examples.push(example());
         }
+    }
+
+    /// The facts about a type, to be added to.
+    pub(crate) fn type_facts(&mut self, type_name: &str) -> &mut TypeFacts {
+        self.types.entry(type_name.to_owned()).or_default()
     }
 
     /// How many differences there are in all.

@@ -9,6 +9,7 @@ mod pictures;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod truth;
+mod types;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ enum Chore {
     Apps,
     /// Compare what pyheap says of a fixture with what the process says of itself.
     Truth(truth::Arguments),
+    /// Measure which types are exact and which inferred, and write `docs/types.md`.
+    Types,
     /// Compare the table of layouts with the debug information of every interpreter that has it.
     Dwarf(dwarf::Arguments),
     /// Compare the table of layouts with the headers of every interpreter that has them.
@@ -61,6 +64,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Pythons => debian::fetch(&workspace),
         Chore::Apps => apps::make(&workspace),
         Chore::Truth(arguments) => truth::run(&workspace, arguments),
+        Chore::Types => types::write(&workspace),
         Chore::Dwarf(arguments) => dwarf::run(&workspace, arguments),
         Chore::Layouts(arguments) => layouts::run(&workspace, arguments),
         Chore::Pictures(arguments) => pictures::draw(&workspace, arguments),
