@@ -2,7 +2,7 @@
 //! says with what the process says of itself.
 
 // Each of the two users leaves something unused.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub(crate) mod claims;
 pub(crate) mod compare;
