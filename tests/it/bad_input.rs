@@ -95,7 +95,7 @@ fn a_program_of_32_bits_is_no_python_process() -> Result<()> {
         Ok(child) => {
             let target = Target(child);
             runs(&target)?;
-            snapshot(&target.pid())?.expect(4, &["32"])
+            snapshot(&target.pid())?.expect(4, &["not a 64-bit program"])
         }
         // A kernel without 32-bit programs has none to refuse.
         Err(error) => {
