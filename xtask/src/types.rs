@@ -28,6 +28,9 @@ const FIXTURES: &[&str] = &[
     "threads",
 ];
 
+/// The modules of the fixtures and of what tells their truth.
+const NOT_PYTHONS_OWN: &[&str] = &["__main__.", "_truth."];
+
 /// Prints the types that C makes, of the modules named on stdin and of all that they import. A class that Python makes
 /// is freed by `subtype_dealloc`, which no other type has (`tp_dealloc` stands at 48 in all releases).
 const C_TYPES: &str = r#"
@@ -189,7 +192,8 @@ const INTRODUCTION: &str = "\
   add.
 
 `pyheap` names the inferred and estimated types of a process itself: `inferred_types` and
-`estimated_types` in `--json`. Classes made in Python are exact unless a type below is their base.
+`estimated_types` in `--json`. A class made in Python is inferred where one of its bases is, which need
+not have objects of its own and then is not listed below. Sizes of inferred types are compared too.
 
 ## How right the inferred references are
 
@@ -228,7 +232,8 @@ fn shares(text: &mut String, all: &[Measured]) -> Result<()> {
 /// Whether the document is about a type: one of Python's own that C makes, or whatever is not exact.
 fn is_listed(measured: &Measured, name: &str) -> bool {
     let noted = measured.types.get(name).is_some_and(|facts| facts.inferred || facts.estimated);
-    !name.starts_with("__main__.") && (noted || measured.by_c.contains(name))
+    let is_harness = NOT_PYTHONS_OWN.iter().any(|module| name.starts_with(module));
+    !is_harness && (noted || measured.by_c.contains(name))
 }
 
 fn cell(facts: Option<&TypeFacts>) -> String {
