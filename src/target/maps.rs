@@ -95,7 +95,12 @@ impl MemoryMap {
     /// that overlaps the one before it: the kernel writes neither.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let mut mappings: Vec<Mapping> = text.lines().filter_map(Mapping::parse).collect();
+        Self::from_mappings(text.lines().filter_map(Mapping::parse).collect())
+    }
+
+    /// Puts mappings in order; one that overlaps the one before it is left out.
+    #[must_use]
+    pub fn from_mappings(mut mappings: Vec<Mapping>) -> Self {
         mappings.sort_by_key(|mapping| mapping.range.start);
         let mut end = Addr::NULL;
         mappings.retain(|mapping| {

@@ -2,8 +2,10 @@
 
 pub mod cache;
 pub mod capture;
+pub mod core;
 pub mod elf;
 pub mod live;
+pub mod mapped_files;
 pub mod maps;
 pub mod memory;
 pub mod pause;
@@ -14,8 +16,10 @@ mod sys;
 
 pub use cache::PageCache;
 pub use capture::{CaptureError, CaptureLimits, CapturedMemory, DeferredBlock};
+pub use self::core::{BinaryState, CoreError, CoreFile, CoreMemory, CoreOptions};
 pub use elf::{Image, ImageError, Placement};
 pub use live::LiveMemory;
+pub use mapped_files::MappedFiles;
 pub use maps::{Mapping, MemoryMap};
 pub use memory::{Memory, ReadError, ReadErrorKind};
 pub use pause::{PauseError, Paused};

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::target::elf::{Image, ImageError, Placement};
 use crate::target::maps::Mapping;
-use crate::target::process::Process;
+use crate::target::mapped_files::MappedFiles;
 
 /// Device, inode and name of a file: a container's file system may give two files one inode.
 type Key = (u32, u32, u64, String);
@@ -34,7 +34,7 @@ impl Binaries {
     /// Looks into the file behind a mapping; nothing if no interpreter is in it.
     pub(super) fn examine(
         &self,
-        process: &Process,
+        process: &dyn MappedFiles,
         mapping: &Mapping,
         path: &str,
     ) -> Result<Option<Symbols>, String> {

@@ -8,7 +8,7 @@ use crate::addr::Addr;
 use crate::cpython::layout::DebugOffsets;
 use crate::target::maps::{Mapping, MemoryMap};
 use crate::target::memory::Memory;
-use crate::target::process::Process;
+use crate::target::mapped_files::MappedFiles;
 
 /// A place where `_PyRuntime` seems to be.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) struct Mapped<'map> {
 
 impl<'map> Mapped<'map> {
     /// The files of a process, the likeliest to hold an interpreter first.
-    pub(super) fn of(process: &Process, map: &'map MemoryMap) -> Vec<Self> {
+    pub(super) fn of(process: &dyn MappedFiles, map: &'map MemoryMap) -> Vec<Self> {
         let program = process.executable();
         let program = program.strip_suffix(" (deleted)").unwrap_or(&program);
         let mut files: Vec<Self> = Vec::new();
@@ -69,7 +69,7 @@ impl<'map> Mapped<'map> {
     /// its own.
     pub(super) fn candidates(
         &self,
-        process: &Process,
+        process: &dyn MappedFiles,
         map: &MemoryMap,
         binaries: &Binaries,
         attempts: &mut Vec<Attempt>,

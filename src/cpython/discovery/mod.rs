@@ -12,7 +12,7 @@ use crate::addr::Addr;
 use crate::limits::Limits;
 use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
-use crate::target::process::Process;
+use crate::target::mapped_files::MappedFiles;
 
 use super::layout::{BadRow, DebugOffsets, Disagreement, Layout, LayoutError};
 use super::object::Known;
@@ -90,7 +90,7 @@ fn list(attempts: &[Attempt]) -> String {
 /// # Errors
 /// There is none, or it is not supported. The error says what was tried.
 pub fn find(
-    process: &Process,
+    process: &dyn MappedFiles,
     map: &MemoryMap,
     memory: &impl Memory,
     limits: Limits,
