@@ -7,7 +7,7 @@ use crate::analysis::LookupError;
 use crate::cpython::discovery::DiscoveryError;
 use crate::snapshot::SnapshotError;
 use crate::take::TakeError;
-use crate::target::{AttachError, Failure, Finding, PauseError};
+use crate::target::{AttachError, CoreError, Failure, Finding, PauseError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +136,7 @@ fn take_exit_code(error: &TakeError) -> u8 {
         TakeError::Attach(error) => error.failure(),
         TakeError::Pause(error) => error.failure(),
         TakeError::Capture(error) => error.failure(),
+        TakeError::Core(error) => error.failure(),
         TakeError::Gone(_) => Failure::Gone,
         TakeError::Discovery(DiscoveryError::NotFound(_)) => Failure::NotPython,
         TakeError::Discovery(
@@ -159,6 +160,9 @@ fn take_hint(error: &TakeError) -> Option<String> {
         | TakeError::Pause(PauseError::Denied { findings, .. }) => Some(fixes(findings)),
         TakeError::Attach(error) if error.failure() == Failure::NotPython => {
             Some("pyheap ps lists the Python processes".to_owned())
+        }
+        TakeError::Core(CoreError::OtherProgram(_)) => {
+            Some("--exe names the very Python that crashed; `file CORE` says which".to_owned())
         }
         TakeError::Discovery(DiscoveryError::NotFound(_)) => {
             Some("pyheap ps lists the Python processes".to_owned())

@@ -9,6 +9,7 @@ pub use crate::facts::PythonProcess;
 use crate::limits::Limits;
 use crate::snapshot::{self, Snapshot};
 use crate::take::{self, TakeOptions};
+pub use crate::target::core::CoreOptions;
 pub use crate::target::permission::Finding;
 
 /// How the heap is made to stand still.
@@ -32,8 +33,8 @@ pub enum Source {
     Core {
         /// The file.
         core: PathBuf,
-        /// The interpreter that it is of, where it is not at the recorded path.
-        exe: Option<PathBuf>,
+        /// How to read it.
+        options: CoreOptions,
     },
     /// A snapshot file.
     File(PathBuf),
@@ -54,6 +55,12 @@ pub struct Options {
     pub limits: Limits,
 }
 
+impl Options {
+    fn take(&self) -> TakeOptions {
+        TakeOptions { max_pause: self.max_pause, values: self.values, limits: self.limits }
+    }
+}
+
 impl Source {
     /// Reads the heap.
     ///
@@ -67,15 +74,13 @@ impl Source {
                     PauseMode::Cow => return Err(Error::NotSupported("--pause cow")),
                     PauseMode::None => return Err(Error::NotSupported("--pause none")),
                 }
-                let take = TakeOptions {
-                    max_pause: options.max_pause,
-                    values: options.values,
-                    limits: options.limits,
-                };
-                let (facts, graph) = take::take(*pid, &take)?;
+                let (facts, graph) = take::take(*pid, &options.take())?;
                 Ok(Snapshot { facts, graph })
             }
-            Self::Core { .. } => Err(Error::NotSupported("reading a core file")),
+            Self::Core { core, options: core_options } => {
+                let (facts, graph) = take::take_core(core, core_options, &options.take())?;
+                Ok(Snapshot { facts, graph })
+            }
             Self::File(path) => Ok(snapshot::load(path)?),
         }
     }

@@ -1,5 +1,7 @@
 //! One snapshot of a running process: find the interpreter, stop, copy, resume, decode.
 
+mod post_mortem;
+
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +13,8 @@ use crate::limits::Limits;
 use crate::target::capture::{CaptureLimits, CapturedMemory, capture};
 use crate::target::pause::{PauseError, Paused};
 use crate::target::process::{AttachError, Process};
-use crate::target::{CaptureError, PageCache};
+use crate::target::{CaptureError, CoreError, PageCache};
+pub use post_mortem::take_core;
 
 /// How much of the target's read-only memory is remembered while its interpreter is looked for.
 const CACHE_BYTES: usize = 64 << 20;
@@ -49,6 +52,9 @@ pub enum TakeError {
     /// Its memory could not be copied.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// The core file cannot be read.
+    #[error(transparent)]
+    Core(#[from] CoreError),
     /// It ended while it was read.
     #[error("process {0} ended while it was read")]
     Gone(u32),
@@ -135,6 +141,17 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
 
 /// Adds what was noticed besides the walk.
 fn finish(mut graph: HeapGraph, found: &Found, captured: &CapturedMemory) -> HeapGraph {
+    note_disagreements(&mut graph, found);
+    let swapped = captured.swapped_bytes();
+    if swapped > 0 {
+        let kind = "pages of the target are swapped out and were not read";
+        graph.anomalies.add(kind, swapped / 4096, &[]);
+    }
+    graph
+}
+
+/// Where the target and the tables name different offsets.
+fn note_disagreements(graph: &mut HeapGraph, found: &Found) {
     // The size of a state moves with every patch release; what matters is where its fields are.
     for disagreement in found.disagreements.iter().filter(|row| row.field != "sizeof") {
         let kind = format!(
@@ -146,12 +163,6 @@ fn finish(mut graph: HeapGraph, found: &Found, captured: &CapturedMemory) -> Hea
         );
         graph.anomalies.add(&kind, 1, &[]);
     }
-    let swapped = captured.swapped_bytes();
-    if swapped > 0 {
-        let kind = "pages of the target are swapped out and were not read";
-        graph.anomalies.add(kind, swapped / 4096, &[]);
-    }
-    graph
 }
 
 /// The facts of a snapshot.

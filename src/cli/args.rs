@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::analysis::SortBy;
 use crate::report::style::ColorChoice;
-use crate::source::{Options, PauseMode};
+use crate::source::{CoreOptions, Options, PauseMode};
 
 /// A heap profiler for running Python programs: what is alive, what grew, who holds it.
 ///
@@ -105,7 +105,23 @@ pub(crate) struct SourceArgs {
     pub(crate) core: Option<PathBuf>,
     /// The Python program that the core file is of
     #[arg(long, value_name = "PYTHON", requires = "core")]
-    pub(crate) exe: Option<PathBuf>,
+    exe: Option<PathBuf>,
+    /// Where the binaries are that the core file names, if it comes from another machine
+    #[arg(long, value_name = "DIR", requires = "core")]
+    lib_search_root: Vec<PathBuf>,
+    /// Where a compressed core file is unpacked
+    #[arg(long, value_name = "DIR", requires = "core")]
+    temp_dir: Option<PathBuf>,
+}
+
+impl SourceArgs {
+    pub(crate) fn core_options(&self) -> CoreOptions {
+        CoreOptions {
+            exe: self.exe.clone(),
+            lib_search_roots: self.lib_search_root.clone(),
+            temp_dir: self.temp_dir.clone(),
+        }
+    }
 }
 
 /// How to read it.

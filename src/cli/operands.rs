@@ -16,7 +16,7 @@ pub(super) fn split<'a>(
     let (source, rest) = if let Some(pid) = args.pid {
         (Source::Pid(pid), positional)
     } else if let Some(core) = &args.core {
-        (Source::Core { core: core.clone(), exe: args.exe.clone() }, positional)
+        (Source::Core { core: core.clone(), options: args.core_options() }, positional)
     } else {
         let Some((first, rest)) = positional.split_first() else {
             return Err(Error::usage(

@@ -14,9 +14,9 @@ pub mod process;
 mod stat;
 mod sys;
 
+pub use self::core::{BinaryState, CoreError, CoreFile, CoreMemory, CoreOptions};
 pub use cache::PageCache;
 pub use capture::{CaptureError, CaptureLimits, CapturedMemory, DeferredBlock};
-pub use self::core::{BinaryState, CoreError, CoreFile, CoreMemory, CoreOptions};
 pub use elf::{Image, ImageError, Placement};
 pub use live::LiveMemory;
 pub use mapped_files::MappedFiles;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::target::elf::{Image, ImageError, Placement};
-use crate::target::maps::Mapping;
 use crate::target::mapped_files::MappedFiles;
+use crate::target::maps::Mapping;
 
 /// Device, inode and name of a file: a container's file system may give two files one inode.
 type Key = (u32, u32, u64, String);

@@ -6,9 +6,9 @@ use super::Attempt;
 use super::binaries::{Binaries, Symbols};
 use crate::addr::Addr;
 use crate::cpython::layout::DebugOffsets;
+use crate::target::mapped_files::MappedFiles;
 use crate::target::maps::{Mapping, MemoryMap};
 use crate::target::memory::Memory;
-use crate::target::mapped_files::MappedFiles;
 
 /// A place where `_PyRuntime` seems to be.
 #[derive(Debug, Clone)]

@@ -10,9 +10,9 @@ use std::fmt;
 
 use crate::addr::Addr;
 use crate::limits::Limits;
+use crate::target::mapped_files::MappedFiles;
 use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
-use crate::target::mapped_files::MappedFiles;
 
 use super::layout::{BadRow, DebugOffsets, Disagreement, Layout, LayoutError};
 use super::object::Known;

@@ -34,6 +34,7 @@ pub use notes::CoreThread;
 use notes::Notes;
 
 const CTX: Ctx = Ctx { container: Container::Big, le: Endian::Little };
+const PAGE_BYTES: u64 = 4096;
 const PROGRAM_HEADER_BYTES: u64 = 56;
 /// The count that says: the real one is in the first section header (`PN_XNUM`).
 const MANY_HEADERS: u16 = 0xffff;
@@ -186,7 +187,9 @@ impl CoreFile {
         if segments.is_empty() {
             return Err(not_core("it has no memory"));
         }
-        if segments.iter().fold(0, |sum: u64, s: &Segment| sum.saturating_add(s.saved)) > SAVED_BYTES {
+        if segments.iter().fold(0, |sum: u64, s: &Segment| sum.saturating_add(s.saved))
+            > SAVED_BYTES
+        {
             return Err(not_core("it claims more memory than a machine can have"));
         }
         segments.sort_by_key(|segment| segment.range.start);
@@ -205,7 +208,7 @@ impl CoreFile {
         for mapping in &map {
             let saved = segments.iter().filter(|s| s.range.contains(mapping.range.start));
             let saved = saved.map(|segment| segment.range.start + segment.saved).max();
-            extents.extend(from_binary(mapping, saved, &binaries));
+            extents.extend(from_binary(&map, mapping, saved, &binaries));
         }
         let extents = Extents::new(extents, mapped, RESIDENT_BYTES);
         let memory = CoreMemory(Arc::new(PageCache::new(extents, CACHE_BYTES)));
@@ -381,7 +384,12 @@ fn mapping(range: AddrRange, flags: u32) -> Mapping {
 
 /// What a mapping has beyond what was saved, from its binary: only what the program could never
 /// write, for else the file has other bytes than the process had.
-fn from_binary(mapping: &Mapping, saved: Option<Addr>, binaries: &[Binary]) -> Option<Extent> {
+fn from_binary(
+    map: &MemoryMap,
+    mapping: &Mapping,
+    saved: Option<Addr>,
+    binaries: &[Binary],
+) -> Option<Extent> {
     let file = binary_of(mapping, binaries)?.file.as_ref()?;
     if mapping.write {
         return None;
@@ -390,10 +398,13 @@ fn from_binary(mapping: &Mapping, saved: Option<Addr>, binaries: &[Binary]) -> O
     let start = mapping.range.start.max(saved.unwrap_or_default());
     let offset = mapping.offset.checked_add(start - mapping.range.start)?;
     let len = file.metadata().ok()?.len().checked_sub(offset)?.min(mapping.range.end - start);
-    let end = offset.checked_add(len)?;
-    // Relocated data is read-only in the process and writable in the file (`PT_GNU_RELRO`).
-    let relocated = image.iter().flat_map(Image::loads).any(|load| {
-        load.write && load.offset < end && offset < load.offset.saturating_add(load.file_bytes)
+    // Relocated data is read-only in the process and writable in the file (`PT_GNU_RELRO`). Where
+    // it is mapped tells it apart: by offset alone, it may share a page of the file with constants.
+    let bias = image.as_ref().and_then(|image| image.bias(map, mapping));
+    let relocated = image.iter().flat_map(Image::loads).filter(|load| load.write).any(|load| {
+        let first = load.addr & !(PAGE_BYTES - 1);
+        let at = start.0.wrapping_sub(bias.unwrap_or_default());
+        (first..load.addr.saturating_add(load.memory_bytes)).contains(&at)
     });
     let range = AddrRange::new(start, start + len);
     (!relocated && !range.is_empty()).then(|| Extent::new(range, Arc::clone(file), offset))

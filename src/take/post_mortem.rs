@@ -1,0 +1,97 @@
+//! A snapshot of a core file: the process is dead, or was copied while it lived.
+
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::{CACHE_BYTES, TakeError, TakeOptions, note_disagreements};
+use crate::addr::Addr;
+use crate::cpython::discovery::{self, Binaries};
+use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
+use crate::graph::HeapGraph;
+use crate::heap::{self, WalkOptions};
+use crate::target::core::{BinaryState, CoreFile, CoreOptions};
+use crate::target::{MappedFiles, PageCache};
+
+/// Reads the heap of a core file.
+///
+/// # Errors
+/// It is no core file, or holds no interpreter that can be read.
+pub fn take_core(
+    path: &Path,
+    core_options: &CoreOptions,
+    options: &TakeOptions,
+) -> Result<(Facts, HeapGraph), TakeError> {
+    let start = Instant::now();
+    let core = CoreFile::open(path, core_options)?;
+    let memory = core.memory();
+    let capture = start.elapsed();
+    let map = core.memory_map();
+    let binaries = Binaries::default();
+    // The search for an interpreter reads much that the walk does not need.
+    let cached = PageCache::new(memory.clone(), CACHE_BYTES);
+    let found = discovery::find(&core, map, &cached, options.limits, &binaries)?;
+    let attach = start.elapsed() - capture;
+    let walk_options = WalkOptions { limits: options.limits, values: options.values };
+    let before_walk = Instant::now();
+    let walked = heap::walk(&memory, map, &found, walk_options);
+    let walk = before_walk.elapsed();
+    let facts = Facts {
+        process: ProcessFacts {
+            pid: core.pid(),
+            executable: core.executable(),
+            ..ProcessFacts::default()
+        },
+        interpreter: InterpreterFacts {
+            version: found.version.to_string(),
+            build: found.build.to_string(),
+            interpreters: walked.interpreters,
+        },
+        pause: Pause { mode: "core".to_owned(), ..Pause::default() },
+        timings: Timings {
+            attach: attach.as_secs_f64(),
+            capture: capture.as_secs_f64(),
+            walk: walk.as_secs_f64(),
+            total: start.elapsed().as_secs_f64(),
+        },
+        captured_bytes: core.saved_bytes(),
+        generations: walked.generations,
+        taken_at: written_at(path),
+    };
+    let mut graph = walked.graph;
+    note_disagreements(&mut graph, &found);
+    note_losses(&mut graph, &core);
+    Ok((facts, graph))
+}
+
+/// When the core was written, in seconds since 1970: the state is of that time.
+fn written_at(path: &Path) -> f64 {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let time = modified.unwrap_or_else(|_| SystemTime::now());
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// What the answer lacks because the file, or a binary, does.
+fn note_losses(graph: &mut HeapGraph, core: &CoreFile) {
+    let truncated = core.truncated_bytes();
+    if truncated > 0 {
+        let kind = "pages that the core file promises and does not have: it is cut off";
+        graph.anomalies.add(kind, truncated.div_ceil(4096), &[]);
+    }
+    for (path, state) in core.binaries() {
+        // Data files are mapped too, and nothing is read from them.
+        let holds_code = core
+            .memory_map()
+            .iter()
+            .any(|mapping| mapping.path.as_deref() == Some(path) && mapping.execute);
+        let what = match state {
+            BinaryState::Other => "is another one than the process had (its build-id differs)",
+            BinaryState::Missing => "was not found: names of its types may be missing",
+            BinaryState::Same | BinaryState::Unproved => continue,
+        };
+        if holds_code {
+            let start = core.memory_map().iter().find(|m| m.path.as_deref() == Some(path));
+            let at = start.map_or(Addr::NULL, |mapping| mapping.range.start);
+            graph.anomalies.add(&format!("{path} {what}"), 1, &[at]);
+        }
+    }
+}
