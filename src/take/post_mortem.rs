@@ -5,12 +5,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::{CACHE_BYTES, TakeError, TakeOptions, note_disagreements};
 use crate::addr::Addr;
-use crate::cpython::discovery::{self, Binaries};
+use crate::cpython::discovery::{self, Binaries, DiscoveryError};
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
 use crate::heap::{self, WalkOptions};
-use crate::target::core::{BinaryState, CoreFile, CoreOptions};
-use crate::target::{MappedFiles, PageCache};
+use crate::target::core::{BinaryState, CoreError, CoreFile, CoreOptions, CoreThread};
+use crate::target::{MappedFiles, Memory, PageCache};
 
 /// Reads the heap of a core file.
 ///
@@ -29,7 +29,13 @@ pub fn take_core(
     let binaries = Binaries::default();
     // The search for an interpreter reads much that the walk does not need.
     let cached = PageCache::new(memory.clone(), CACHE_BYTES);
-    let found = discovery::find(&core, map, &cached, options.limits, &binaries)?;
+    let found = match discovery::find(&core, map, &cached, options.limits, &binaries) {
+        Err(DiscoveryError::NotFound(_)) if core.truncated_bytes() > 0 => {
+            let missing = core.truncated_bytes();
+            return Err(CoreError::CutOff { path: path.to_owned(), missing }.into());
+        }
+        found => found?,
+    };
     let attach = start.elapsed() - capture;
     let walk_options = WalkOptions { limits: options.limits, values: options.values };
     let before_walk = Instant::now();
@@ -76,6 +82,19 @@ fn note_losses(graph: &mut HeapGraph, core: &CoreFile) {
     if truncated > 0 {
         let kind = "pages that the core file promises and does not have: it is cut off";
         graph.anomalies.add(kind, truncated.div_ceil(4096), &[]);
+    }
+    // gdb gives up a mapping at the first page that it cannot read, such as the guard page that
+    // newer C libraries have inside of a thread's stack, and leaves zeros for the rest of it.
+    let memory = core.memory();
+    let lost = |sp: &Addr| {
+        memory.bytes(sp.without_tag(7), 256).map_or(true, |top| top.iter().all(|&byte| byte == 0))
+    };
+    let stacks: Vec<Addr> = core.threads().iter().filter_map(CoreThread::stack_pointer).collect();
+    let stacks: Vec<Addr> = stacks.into_iter().filter(lost).collect();
+    if !stacks.is_empty() {
+        let kind = "stacks of threads are not in the core file: what only their frames hold is \
+                    missing";
+        graph.anomalies.add(kind, u64::try_from(stacks.len()).unwrap_or(u64::MAX), &stacks);
     }
     for (path, state) in core.binaries() {
         // Data files are mapped too, and nothing is read from them.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
@@ -55,8 +55,12 @@ impl Fixture {
                 (folder, inside, script)
             }
         };
-        let mut child = python
-            .command()
+        let mut command = python.command();
+        if python.root.is_none() {
+            // What it leaves behind, such as a core, must not lie in the tree.
+            command.current_dir(folder.path());
+        }
+        let mut child = command
             .arg(&script)
             .args(args)
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -118,6 +122,25 @@ impl Fixture {
             );
         }
         Truth::read(&path)
+    }
+
+    /// Ends it by a signal, and waits. What it left in its working folder is moved into a folder of its own, whose
+    /// owner the caller is.
+    ///
+    /// # Errors
+    /// If the signal cannot be sent.
+    pub(crate) fn end_by(mut self, signal: &str, left_in: &Path) -> Result<PathBuf> {
+        let kill = Command::new("kill").args([signal, &self.pid.to_string()]).status()?;
+        anyhow::ensure!(kill.success(), "kill {signal} failed");
+        self.child.wait()?;
+        let kept = tempfile::Builder::new().prefix("pyheap-left-").tempdir()?.keep();
+        for entry in std::fs::read_dir(left_in)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("core") {
+                std::fs::rename(entry.path(), kept.join(entry.file_name()))?;
+            }
+        }
+        Ok(kept)
     }
 
     fn line(&mut self) -> Result<String> {

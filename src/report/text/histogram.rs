@@ -26,10 +26,14 @@ pub fn header(out: &mut dyn Write, facts: &Facts, layout: &Layout) -> io::Result
     );
     let title = title.replace(char::is_control, "\u{fffd}");
     writeln!(out, "{}", layout.style.bold(&title))?;
+    if facts.pause.mode == "core" {
+        let saved = units::bytes(facts.captured_bytes);
+        let total = units::seconds(facts.timings.total);
+        return writeln!(out, "core file with {saved} of memory, {total} in all\n");
+    }
     let pause = match facts.pause.mode.as_str() {
         "none" => "not paused (read while it ran)".to_owned(),
         "frozen" => "not paused (it stood still already)".to_owned(),
-        "core" => "from a core file".to_owned(),
         mode => format!("paused for {} ({mode})", units::seconds(facts.pause.seconds)),
     };
     let rss = units::bytes(process.rss_bytes);

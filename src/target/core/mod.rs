@@ -81,6 +81,14 @@ pub enum CoreError {
         /// What is wrong.
         what: &'static str,
     },
+    /// It is cut off, and what is missing is needed to find anything.
+    #[error("{} is cut off: {missing} bytes of memory that it promises are not there, nor what else came behind them", path.display())]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes are missing.
+        missing: u64,
+    },
     /// The program that was named is not the one that the core is of.
     #[error("{} is not the program that the core is of: its build-id is another", .0.display())]
     OtherProgram(PathBuf),

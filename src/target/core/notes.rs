@@ -15,6 +15,16 @@ pub struct CoreThread {
     pub registers: Vec<u64>,
 }
 
+impl CoreThread {
+    /// Its stack pointer.
+    #[must_use]
+    pub fn stack_pointer(&self) -> Option<Addr> {
+        // `rsp` of x86_64, `sp` of aarch64.
+        let nth = if cfg!(target_arch = "aarch64") { 31 } else { 19 };
+        self.registers.get(nth).copied().map(Addr)
+    }
+}
+
 /// A range that was mapped from a file (a row of `NT_FILE`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MappedRange {
