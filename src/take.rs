@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::cpython::discovery::{self, Binaries, DiscoveryError, Found};
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
-use crate::heap::{self, WalkOptions, Walked};
+use crate::heap::{self, Observed, WalkOptions, Walked};
 use crate::limits::Limits;
 use crate::target::capture::{CaptureLimits, CapturedMemory, capture};
 use crate::target::pause::{PauseError, Paused};
 use crate::target::process::{AttachError, Process};
-use crate::target::{CaptureError, CoreError, PageCache};
+use crate::target::{CaptureError, CoreError, PageCache, threads};
 pub use post_mortem::take_core;
 
 /// How much of the target's read-only memory is remembered while its interpreter is looked for.
@@ -98,6 +98,8 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let walk_options = WalkOptions { limits: options.limits, values: options.values };
     let mut pause = Pause { mode: "stop".to_owned(), ..Pause::default() };
     let mut held = Duration::ZERO;
+    // Before the stop, which would be what they wait for.
+    let observed = Observed { pid: Some(pid), threads: threads::observe(pid) };
     let (captured, map, capture_time) = loop {
         let paused = Paused::stop(&process, options.max_pause.unwrap_or(STOP_LIMIT))?;
         let stopped = Instant::now();
@@ -135,7 +137,9 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         walk: walk.as_secs_f64(),
         total: start.elapsed().as_secs_f64(),
     };
+    let threads = heap::threads(&captured, &found, options.limits, &walked.graph, &observed);
     let facts = facts(&process, &found, &walked, pause, timings, &captured);
+    let facts = Facts { threads: threads.threads, deadlocks: threads.deadlocks, ..facts };
     Ok((facts, finish(walked.graph, &found, &captured)))
 }
 
@@ -194,5 +198,6 @@ fn facts(
         taken_at: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0.0, |since| since.as_secs_f64()),
+        ..Facts::default()
     }
 }

@@ -1,10 +1,12 @@
 //! Plain facts about a target, as they go into JSON and into files. No behaviour.
 
 mod python_process;
+mod threads;
 
 use serde::{Deserialize, Serialize};
 
 pub use python_process::PythonProcess;
+pub use threads::{FrameFacts, LocalFacts, ThreadFacts, WaitFacts};
 
 /// The process or core file that was read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -86,6 +88,12 @@ pub struct Facts {
     pub captured_bytes: u64,
     /// The generations of the main interpreter's collector.
     pub generations: Vec<GenerationFacts>,
+    /// The threads that have a Python state; what they were doing.
+    #[serde(default)]
+    pub threads: Vec<ThreadFacts>,
+    /// Threads that wait for each other in a circle, by their `thread_id`.
+    #[serde(default)]
+    pub deadlocks: Vec<Vec<u64>>,
     /// When the snapshot was taken, in seconds since 1970 (UTC).
     pub taken_at: f64,
 }

@@ -12,6 +12,7 @@ mod gc_lists;
 mod recover;
 mod roots;
 mod shapes;
+mod threads;
 mod types;
 
 use crate::addr::{Addr, AddrRange};
@@ -24,6 +25,7 @@ use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
 
 pub use deferred::fetch_deferred;
+pub use threads::{Observed, Threads, threads};
 
 use address_set::AddressSet;
 use build::Build;

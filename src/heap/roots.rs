@@ -119,21 +119,13 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
 
     /// The threads of an interpreter.
     fn threads(&mut self, interpreter: Addr) {
-        let at = &self.objects.layout.at;
-        let Some(head) = at.interpreter.threads_head.or(at.interpreter.tstate_head) else { return };
-        let next = at.thread.next;
-        let Ok(mut thread) = self.objects.memory.addr(interpreter + head) else { return };
-        let mut seen = FxHashSet::default();
-        while !thread.is_null() {
-            if seen.len() >= self.objects.limits.threads || !seen.insert(thread) {
-                self.anomalies.note("the list of threads does not end", thread);
-                return;
-            }
+        let (threads, ends) = self.objects.threads(interpreter);
+        if !ends {
+            let last = threads.last().copied().unwrap_or(interpreter);
+            self.anomalies.note("the list of threads does not end", last);
+        }
+        for thread in threads {
             self.thread(thread);
-            match self.objects.memory.addr(thread + next) {
-                Ok(next) => thread = next,
-                Err(error) => return self.note(error.into(), thread),
-            }
         }
     }
 
@@ -172,27 +164,13 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
         }
     }
 
-    /// The innermost frame of a thread.
-    fn current_frame(&self, thread: Addr) -> Result<Addr, DecodeError> {
-        let at = &self.objects.layout.at;
-        let memory = self.objects.memory;
-        Ok(match (at.thread.current_frame, at.thread.cframe, at.c_frame.current_frame) {
-            (Some(current), _, _) => memory.addr(thread + current)?,
-            (None, Some(cframe), Some(current)) => match memory.addr(thread + cframe)?.non_null() {
-                Some(cframe) => memory.addr(cframe + current)?,
-                None => Addr::NULL,
-            },
-            _ => memory.addr(thread + at.thread.frame.unwrap_or(0))?,
-        })
-    }
-
     /// The frames of a thread: their locals are roots.
     fn frames(&mut self, thread: Addr) -> Result<(), DecodeError> {
         /// `FRAME_OWNED_BY_GENERATOR`.
         const OWNED_BY_GENERATOR: u8 = 1;
         let at = &self.objects.layout.at;
         let (owner_at, iframe) = (at.interpreter_frame.owner, at.generator.gi_iframe);
-        let mut frame = self.current_frame(thread)?;
+        let mut frame = self.objects.current_frame(thread)?;
         let mut count = 0;
         while !frame.is_null() {
             if count >= self.objects.limits.frames {

@@ -8,7 +8,7 @@ use crate::addr::Addr;
 use crate::cpython::discovery::{self, Binaries, DiscoveryError};
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
-use crate::heap::{self, WalkOptions};
+use crate::heap::{self, Observed, WalkOptions};
 use crate::target::core::{BinaryState, CoreError, CoreFile, CoreOptions, CoreThread};
 use crate::target::{MappedFiles, Memory, PageCache};
 
@@ -41,6 +41,9 @@ pub fn take_core(
     let before_walk = Instant::now();
     let walked = heap::walk(&memory, map, &found, walk_options);
     let walk = before_walk.elapsed();
+    let threads = core.threads().iter().map(CoreThread::observed).collect();
+    let observed = Observed { pid: None, threads };
+    let threads = heap::threads(&memory, &found, options.limits, &walked.graph, &observed);
     let facts = Facts {
         process: ProcessFacts {
             pid: core.pid(),
@@ -61,6 +64,8 @@ pub fn take_core(
         },
         captured_bytes: core.saved_bytes(),
         generations: walked.generations,
+        threads: threads.threads,
+        deadlocks: threads.deadlocks,
         taken_at: written_at(path),
     };
     let mut graph = walked.graph;

@@ -13,6 +13,7 @@ pub mod permission;
 pub mod process;
 mod stat;
 mod sys;
+pub mod threads;
 
 pub use self::core::{BinaryState, CoreError, CoreFile, CoreMemory, CoreOptions};
 pub use cache::PageCache;

@@ -60,6 +60,17 @@ pub enum Frames {
     InterpreterTagged,
 }
 
+/// How a code object tells the line of an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineTable {
+    /// `co_lnotab`: increments of bytes and lines (up to 3.9).
+    Increments,
+    /// `co_linetable`: lengths of ranges and increments of lines (3.10, PEP 626).
+    Ranges,
+    /// `co_linetable`: entries of variable length with columns (3.11, PEP 657).
+    Locations,
+}
+
 /// How a generator says in which state its frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameStates {
@@ -114,6 +125,8 @@ pub struct Features {
     pub long_length: LongLength,
     /// Where frames are.
     pub frames: Frames,
+    /// How a code object tells lines.
+    pub line_table: LineTable,
     /// The states of a generator's frame.
     pub frame_states: FrameStates,
     /// What `sys.getsizeof` adds.
@@ -197,6 +210,11 @@ impl Features {
                 () if since(11) => Frames::Interpreter,
                 () if since(10) => Frames::ObjectsWithDepth,
                 () => Frames::ObjectsWithTop,
+            },
+            line_table: match () {
+                () if since(11) => LineTable::Locations,
+                () if since(10) => LineTable::Ranges,
+                () => LineTable::Increments,
             },
             frame_states: if since(15) {
                 FrameStates { cleared: 5, executing: 4 }

@@ -108,6 +108,7 @@ structures! {
         co_nlocals, co_varnames, co_freevars, co_cellvars, co_cell2arg, co_code, co_opcache_map,
         co_opcache, co_opcache_size, co_nlocalsplus, co_localsplusnames, co_localspluskinds,
         co_qualname, co_linetable, co_lnotab, co_exceptiontable, _co_cached, _co_code,
+        co_code_adaptive,
     }
     /// `_PyCoCached`.
     CodeCache from "_PyCoCached" { ; _co_code, _co_varnames, _co_cellvars, _co_freevars }
@@ -115,13 +116,13 @@ structures! {
     FrameObject from "PyFrameObject" {
         sizeof, f_back, f_trace;
         f_frame, f_code, f_builtins, f_globals, f_locals, f_valuestack, f_stacktop, f_stackdepth,
-        f_localsplus, f_extra_locals, f_locals_cache, f_overwritten_fast_locals, _f_frame_data,
+        f_localsplus, f_lasti, f_iblock, f_blockstack, f_extra_locals, f_locals_cache, f_overwritten_fast_locals, _f_frame_data,
     }
     /// `_PyInterpreterFrame` (`Include/internal/pycore_frame.h`).
     InterpreterFrame from "_PyInterpreterFrame" {
         ;
         f_executable, f_code, f_func, f_funcobj, f_globals, f_builtins, f_locals, frame_obj,
-        previous, stacktop, stackpointer, owner, localsplus,
+        previous, stacktop, stackpointer, owner, localsplus, prev_instr, instr_ptr,
     }
     /// `PyGenObject`, `PyCoroObject` and `PyAsyncGenObject` (`Include/cpython/genobject.h`).
     Generator from "PyGenObject" {
@@ -214,12 +215,12 @@ structures! {
     /// `_PyRuntimeState` (`Include/internal/pycore_runtime_structs.h`).
     Runtime from "_PyRuntimeState" {
         sizeof, interpreters_head = "interpreters.head", interpreters_main = "interpreters.main";
-        gc,
+        gc, ceval_gil = "ceval.gil",
     }
     /// `PyInterpreterState` (`Include/internal/pycore_interp_structs.h`).
     Interpreter from "PyInterpreterState" {
         sizeof, next, id, sysdict, builtins;
-        gc, threads_head = "threads.head", tstate_head, modules,
+        gc, ceval_gil = "ceval.gil", threads_head = "threads.head", tstate_head, modules,
         imports_modules = "imports.modules", imports_modules_by_index = "imports.modules_by_index",
         modules_by_index, imports_importlib = "imports.importlib", importlib,
         imports_import_func = "imports.import_func", import_func,
@@ -247,6 +248,12 @@ structures! {
     ThreadImpl from "_PyThreadStateImpl" { ; asyncio_running_loop, asyncio_running_task }
     /// `_PyCFrame` (`Include/cpython/pystate.h`), 3.10 to 3.12.
     CFrame from "_PyCFrame" { ; current_frame }
+    /// `struct _gil_runtime_state` (`Include/internal/pycore_gil.h`).
+    Gil from "_gil_runtime_state" { last_holder, locked }
+    /// `lockobject` (`Modules/_threadmodule.c`), `_thread.lock`.
+    Lock from "lockobject" { ; lock_lock, locked, lock }
+    /// `rlockobject` (`Modules/_threadmodule.c`), `_thread.RLock`.
+    RLock from "rlockobject" { ; rlock_lock, rlock_owner, rlock_count, lock }
 }
 
 /// All structures of one interpreter.
@@ -314,6 +321,9 @@ pub struct Structures {
     pub thread: Thread,
     pub thread_impl: ThreadImpl,
     pub c_frame: CFrame,
+    pub gil: Gil,
+    pub lock: Lock,
+    pub rlock: RLock,
 }
 
 impl Structures {
@@ -384,6 +394,9 @@ impl Structures {
             thread: Thread::from(offsets)?,
             thread_impl: ThreadImpl::from(offsets)?,
             c_frame: CFrame::from(offsets)?,
+            gil: Gil::from(offsets)?,
+            lock: Lock::from(offsets)?,
+            rlock: RLock::from(offsets)?,
         })
     }
 }

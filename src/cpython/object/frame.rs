@@ -1,7 +1,7 @@
 //! Frames: frame objects up to 3.10, `_PyInterpreterFrame`s from 3.11 on, and the locals in them
 //! (`Objects/frameobject.c`, `Python/frame.c`).
 
-use super::{DecodeError, EdgeSink, Label, Name, Objects, Sight};
+use super::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
 use crate::addr::Addr;
 use crate::cpython::layout::features::Frames;
 use crate::cpython::layout::{OB_SIZE, OBJECT_SIZE};
@@ -52,7 +52,7 @@ struct SlotNames {
 
 impl<M: Memory> Objects<'_, M> {
     /// A reference of a frame's slot, without its tag: from 3.14 on tagged integers live there too.
-    fn stack_ref(&self, word: Addr) -> Option<Addr> {
+    pub(super) fn stack_ref(&self, word: Addr) -> Option<Addr> {
         match self.layout.has.frames {
             Frames::InterpreterTagged if word.0 & 3 == 3 => None,
             Frames::InterpreterTagged => word.without_tag(3).non_null(),
@@ -105,6 +105,20 @@ impl<M: Memory> Objects<'_, M> {
         let name = if self.is_str(name)? { self.text(name)? } else { "?".to_owned() };
         let file = if self.is_str(file)? { self.text(file)? } else { "?".to_owned() };
         Ok((name, file, self.memory.i32(code + at.co_firstlineno)?))
+    }
+
+    /// The local variables of a frame that have a value, by name.
+    ///
+    /// # Errors
+    /// It cannot be read or cannot be right.
+    pub fn frame_locals(&self, view: FrameView) -> Result<Vec<(String, Addr)>, DecodeError> {
+        let mut locals = Locals { objects: self, found: Vec::new() };
+        if view.is_object {
+            self.classic_frame_referents(view.at, &mut locals)?;
+        } else {
+            self.interpreter_frame_referents(view.at, &mut locals)?;
+        }
+        Ok(locals.found)
     }
 
     /// The names of a code object's variables.
@@ -297,4 +311,22 @@ impl<M: Memory> Objects<'_, M> {
     pub(super) fn frame_object_base(&self) -> u64 {
         self.layout.at.frame_object._f_frame_data.unwrap_or(OBJECT_SIZE)
     }
+}
+
+/// Keeps the local variables among what a frame holds.
+struct Locals<'l, 'o, M> {
+    objects: &'l Objects<'o, M>,
+    found: Vec<(String, Addr)>,
+}
+
+impl<M: Memory> EdgeSink for Locals<'_, '_, M> {
+    fn edge(&mut self, _: Sight, target: Addr, label: Label) {
+        if let Label::Local(Name::Str(name)) | Label::Keywords(Name::Str(name)) = label
+            && let Ok(name) = self.objects.text(name)
+        {
+            self.found.push((name, target));
+        }
+    }
+
+    fn in_run(&mut self, _: Sight, _: Addr, _: Run, _: u32) {}
 }

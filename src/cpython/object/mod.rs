@@ -3,6 +3,7 @@
 //! Knows layouts, never versions; trusts nothing that it reads. A length that the target claims is
 //! proved by reading the last element before anything is allocated or looped over.
 
+mod attribute;
 mod ctypes;
 mod dict;
 mod edge;
@@ -11,12 +12,14 @@ mod frame;
 mod function;
 mod generator;
 mod instance;
+mod line;
 mod lru_cache;
 mod ndarray;
 mod referents;
 mod sequence;
 mod size;
 mod text;
+mod thread;
 mod type_object;
 mod value;
 

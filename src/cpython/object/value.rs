@@ -2,6 +2,8 @@
 
 use super::{Objects, TypeInfo};
 use crate::addr::Addr;
+use crate::cpython::layout::OB_SIZE;
+use crate::cpython::layout::features::LongLength;
 use crate::target::memory::Memory;
 
 /// The longest text that is kept of a value, in characters.
@@ -44,22 +46,34 @@ impl<M: Memory> Objects<'_, M> {
 
     /// An `int` of up to two digits, which is up to 2^60.
     fn int_text(&self, object: Addr) -> Option<String> {
-        use crate::cpython::layout::OB_SIZE;
-        use crate::cpython::layout::features::LongLength;
+        match self.int_value(object) {
+            Some(value) => Some(value.to_string()),
+            None => Some(format!("int of {} digits", self.int_digits(object)?.0)),
+        }
+    }
+
+    /// The value of an `int` below 2^60 and above -2^60.
+    #[must_use]
+    pub fn int_value(&self, object: Addr) -> Option<i64> {
         /// `ob_digit` is at the same place in all versions.
         const OB_DIGIT: u64 = 24;
-        let word = self.memory.i64(object + OB_SIZE).ok()?;
-        let (digits, negative) = match self.layout.has.long_length {
-            LongLength::Tag => (word.cast_unsigned() >> 3, word & 3 == 2),
-            LongLength::SignedSize | LongLength::SignedSizeOfOne => (word.unsigned_abs(), word < 0),
-        };
+        let (digits, negative) = self.int_digits(object)?;
         let digit = |nth: u64| self.memory.u32(object + OB_DIGIT + nth * 4).map(i64::from).ok();
         let value = match digits {
             0 => 0,
             1 => digit(0)?,
             2 => digit(0)? | digit(1)? << 30,
-            _ => return Some(format!("int of {digits} digits")),
+            _ => return None,
         };
-        Some(if negative { (-value).to_string() } else { value.to_string() })
+        Some(if negative { -value } else { value })
+    }
+
+    /// How many digits an `int` has, and whether it is negative.
+    fn int_digits(&self, object: Addr) -> Option<(u64, bool)> {
+        let word = self.memory.i64(object + OB_SIZE).ok()?;
+        Some(match self.layout.has.long_length {
+            LongLength::Tag => (word.cast_unsigned() >> 3, word & 3 == 2),
+            LongLength::SignedSize | LongLength::SignedSizeOfOne => (word.unsigned_abs(), word < 0),
+        })
     }
 }

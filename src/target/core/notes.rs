@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use crate::addr::{Addr, AddrRange};
+use crate::target::threads::{OsThread, SystemCall};
 
 /// A thread of the process, as it stood when the core was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,33 @@ pub struct CoreThread {
 }
 
 impl CoreThread {
+    /// What the kernel would have said of it.
+    #[must_use]
+    pub fn observed(&self) -> OsThread {
+        OsThread {
+            tid: self.tid,
+            namespace_tid: self.tid,
+            state: ' ',
+            call: self.system_call(),
+            ..OsThread::default()
+        }
+    }
+
+    /// The system call that it was in.
+    fn system_call(&self) -> Option<SystemCall> {
+        /// `orig_rax`, then `rdi`, `rsi`, `rdx`, `r10`, `r8` and `r9` in `struct user_regs_struct`
+        /// of x86_64. aarch64 does not keep the number.
+        const NUMBER: usize = 15;
+        const ARGUMENTS: [usize; 6] = [14, 13, 12, 7, 9, 8];
+        if cfg!(not(target_arch = "x86_64")) {
+            return None;
+        }
+        let register = |nth: usize| self.registers.get(nth).copied();
+        // Outside of a call it is -1.
+        let number = register(NUMBER).filter(|number| *number < 1 << 16)?;
+        Some(SystemCall { number, arguments: ARGUMENTS.map(|nth| register(nth).unwrap_or(0)) })
+    }
+
     /// Its stack pointer.
     #[must_use]
     pub fn stack_pointer(&self) -> Option<Addr> {

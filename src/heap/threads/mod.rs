@@ -1,0 +1,285 @@
+//! What the threads were doing: their Python frames with lines and locals, who holds the
+//! interpreter lock, what each waits for, and who waits for whom in a circle.
+
+mod locks;
+mod waits;
+
+use rustc_hash::FxHashMap;
+
+use crate::addr::Addr;
+use crate::cpython::discovery::Found;
+use crate::cpython::object::{FrameView, Objects};
+use crate::facts::{FrameFacts, LocalFacts, ThreadFacts};
+use crate::graph::HeapGraph;
+use crate::heap::types::Types;
+use crate::limits::Limits;
+use crate::target::memory::Memory;
+use crate::target::threads::OsThread;
+
+use locks::Locks;
+use waits::Waits;
+
+/// How many frames of a thread are told: the innermost, and of a deep recursion the outermost.
+const INNERMOST: usize = 400;
+const OUTERMOST: usize = 100;
+
+/// What is known of the process besides its memory.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// The process, if it lives: its descriptors and children can be looked up.
+    pub pid: Option<u32>,
+    /// Its threads as the kernel saw them.
+    pub threads: Vec<OsThread>,
+}
+
+/// The threads of a process, and the circles among them.
+#[derive(Debug, Clone, Default)]
+pub struct Threads {
+    /// All threads that have a Python state, the main thread first.
+    pub threads: Vec<ThreadFacts>,
+    /// Circles of threads that wait for each other, by `thread_id`.
+    pub deadlocks: Vec<Vec<u64>>,
+}
+
+/// A frame before it is told.
+struct RawFrame {
+    view: FrameView,
+    function: String,
+    file: String,
+    line: Option<u32>,
+    locals: Vec<(String, Addr)>,
+    /// The objects on its evaluation stack that `with` and `try` blocks are sure to have left there.
+    blocks: Vec<Addr>,
+}
+
+/// A thread before it is told.
+struct RawThread {
+    interpreter: u32,
+    thread_id: u64,
+    os_thread_id: u32,
+    os: Option<OsThread>,
+    name: String,
+    holds_gil: bool,
+    /// The interpreter lock that it needs, and who holds it.
+    gil: Option<Addr>,
+    gil_holder: Option<u64>,
+    frames: Vec<RawFrame>,
+    omitted: u64,
+}
+
+/// Reads the threads of all interpreters from memory that stands still. `graph` is of the same
+/// memory: it knows where the locks are.
+#[must_use]
+pub fn threads(
+    memory: &impl Memory,
+    found: &Found,
+    limits: Limits,
+    graph: &HeapGraph,
+    observed: &Observed,
+) -> Threads {
+    let objects = Objects { memory, layout: &found.layout, limits, known: found.known };
+    let types = Types::default();
+    let reader = Reader { objects: &objects, types: &types };
+    let mut threads = Vec::new();
+    for interpreter in super::interpreters(memory, found, limits) {
+        reader.interpreter(found.runtime, interpreter, observed, &mut threads);
+    }
+    // The lists begin with the newest; the main thread is the oldest of the oldest interpreter.
+    threads.reverse();
+    let locks = Locks::of(&reader, graph, &threads);
+    let waits = Waits { reader: &reader, locks: &locks, threads: &threads, observed };
+    let waiting: Vec<_> = threads.iter().map(|thread| waits.of(thread)).collect();
+    let mut told: Vec<ThreadFacts> = threads.iter().map(tell).collect();
+    for (thread, wait) in told.iter_mut().zip(waiting) {
+        thread.waiting_for = wait;
+    }
+    let deadlocks = waits::circles(&told);
+    Threads { threads: told, deadlocks }
+}
+
+/// Reads objects by name, with their types.
+struct Reader<'a, 'o, M> {
+    objects: &'a Objects<'o, M>,
+    types: &'a Types,
+}
+
+impl<M: Memory> Reader<'_, '_, M> {
+    fn interpreter(
+        &self,
+        runtime: Addr,
+        interpreter: Addr,
+        observed: &Observed,
+        found: &mut Vec<RawThread>,
+    ) {
+        let at = &self.objects.layout.at;
+        let memory = self.objects.memory;
+        let id = memory.u64(interpreter + at.interpreter.id).unwrap_or_default();
+        let (holder, gil) = self.objects.gil(runtime, interpreter);
+        let id_of = |thread: Addr| memory.u64(thread + at.thread.thread_id).unwrap_or_default();
+        let names = self.thread_names(interpreter);
+        let (states, _) = self.objects.threads(interpreter);
+        for state in states {
+            let thread_id = id_of(state);
+            let os = self.os_thread(state, thread_id, observed);
+            let os_thread_id = os.as_ref().map_or_else(
+                || self.native_id(state, thread_id).unwrap_or_default(),
+                |os| os.namespace_tid,
+            );
+            let name = names.get(&thread_id).cloned();
+            let name = name.or_else(|| os.as_ref().map(|os| os.name.clone())).unwrap_or_default();
+            let (frames, omitted) = self.frames(state);
+            found.push(RawThread {
+                interpreter: u32::try_from(id).unwrap_or(u32::MAX),
+                thread_id,
+                os_thread_id,
+                os,
+                name,
+                holds_gil: holder == Some(state),
+                gil,
+                gil_holder: holder.map(id_of),
+                frames,
+                omitted,
+            });
+        }
+    }
+
+    /// The thread's number in its own namespace: from 3.11 on its state has it, before it is what
+    /// glibc keeps where `pthread_self()` points to.
+    fn native_id(&self, state: Addr, thread_id: u64) -> Option<u32> {
+        /// `tid` of glibc's `struct pthread` on 64-bit machines (`nptl/descr.h`), x86_64.
+        const PTHREAD_TID: u64 = 720;
+        let memory = self.objects.memory;
+        match self.objects.layout.at.thread.native_thread_id {
+            Some(offset) => u32::try_from(memory.u64(state + offset).ok()?).ok(),
+            None => memory.u32(Addr(thread_id) + PTHREAD_TID).ok(),
+        }
+    }
+
+    fn os_thread(&self, state: Addr, thread_id: u64, observed: &Observed) -> Option<OsThread> {
+        let native = self.native_id(state, thread_id)?;
+        observed.threads.iter().find(|thread| thread.namespace_tid == native).cloned()
+    }
+
+    /// `threading._active`: the names of threads by their idents.
+    fn thread_names(&self, interpreter: Addr) -> FxHashMap<u64, String> {
+        let mut names = FxHashMap::default();
+        let Some(active) = self.active_threads(interpreter) else { return names };
+        let mut entries = Vec::new();
+        let _ = self.objects.dict_entries(active, |entry| entries.push((entry.key, entry.value)));
+        for (ident, thread) in entries {
+            let ident = self.objects.int_value(ident).and_then(|ident| u64::try_from(ident).ok());
+            let name = self.text_attribute(thread, "_name");
+            names.extend(ident.zip(name));
+        }
+        names
+    }
+
+    fn active_threads(&self, interpreter: Addr) -> Option<Addr> {
+        let at = &self.objects.layout.at;
+        let modules = at.interpreter.imports_modules.or(at.interpreter.modules)?;
+        let modules = self.objects.memory.addr(interpreter + modules).ok()?;
+        let threading = self.objects.dict_get(modules, "threading").ok()??;
+        let names = self.objects.memory.addr(threading + at.module.md_dict).ok()?;
+        self.objects.dict_get(names, "_active").ok()?
+    }
+
+    /// The frames of a thread, the innermost first, and how many were left out.
+    fn frames(&self, state: Addr) -> (Vec<RawFrame>, u64) {
+        let mut views = Vec::new();
+        let mut at = self.objects.current_frame(state).unwrap_or_default();
+        while !at.is_null() && views.len() < self.objects.limits.frames {
+            let Ok(view) = self.objects.frame(at) else { break };
+            if !view.code.is_null() {
+                views.push(view);
+            }
+            at = view.previous;
+        }
+        let omitted = views.len().saturating_sub(INNERMOST + OUTERMOST);
+        if omitted > 0 {
+            views.drain(INNERMOST..INNERMOST + omitted);
+        }
+        let frames = views.into_iter().map(|view| self.frame(view)).collect();
+        (frames, u64::try_from(omitted).unwrap_or(u64::MAX))
+    }
+
+    fn frame(&self, view: FrameView) -> RawFrame {
+        let place = self.objects.code_place(view.code);
+        let (function, file, first) = place.unwrap_or_else(|_| ("?".into(), "?".into(), 0));
+        let line = self.objects.frame_line(view.at, view.code);
+        let line = line.unwrap_or_else(|_| u32::try_from(first).ok());
+        RawFrame {
+            view,
+            function,
+            file,
+            line,
+            locals: self.objects.frame_locals(view).unwrap_or_default(),
+            blocks: self.objects.block_stack(view.at, view.code).unwrap_or_default(),
+        }
+    }
+
+    /// The full name of an object's type.
+    fn type_name(&self, object: Addr) -> Option<String> {
+        let ty = self.objects.type_at(object).ok()?;
+        Some(self.types.resolve(self.objects, ty).ok()?.name.clone())
+    }
+
+    /// An attribute of an instance.
+    fn attribute(&self, object: Addr, name: &str) -> Option<Addr> {
+        let ty = self.objects.type_at(object).ok()?;
+        let ty = self.types.resolve(self.objects, ty).ok()?;
+        self.objects.attribute(object, &ty, name).ok()?
+    }
+
+    /// An attribute that is a `str`.
+    fn text_attribute(&self, object: Addr, name: &str) -> Option<String> {
+        let value = self.attribute(object, name)?;
+        self.objects.is_exact_str(value).then(|| self.objects.text(value).ok())?
+    }
+
+    /// An attribute that is a small positive `int`.
+    fn int_attribute(&self, object: Addr, name: &str) -> Option<u64> {
+        let value = self.attribute(object, name)?;
+        let is_int = self.type_name(value).is_some_and(|name| name == "builtins.int");
+        is_int
+            .then(|| self.objects.int_value(value))
+            .flatten()
+            .and_then(|id| u64::try_from(id).ok())
+    }
+}
+
+/// Turns a thread into facts.
+fn tell(thread: &RawThread) -> ThreadFacts {
+    let state = match thread.os.as_ref().map(|os| os.state) {
+        Some('R') => "running",
+        Some('S' | 'I') => "waiting",
+        Some('D') => "uninterruptible",
+        Some('T' | 't') => "stopped",
+        Some('Z' | 'X' | 'x') => "ended",
+        _ => "unknown",
+    };
+    ThreadFacts {
+        interpreter: thread.interpreter,
+        thread_id: thread.thread_id,
+        os_thread_id: thread.os_thread_id,
+        name: thread.name.clone(),
+        state: state.to_owned(),
+        wchan: thread.os.as_ref().and_then(|os| os.wchan.clone()),
+        holds_gil: thread.holds_gil,
+        waiting_for: None,
+        frames: thread.frames.iter().map(frame).collect(),
+        omitted_frames: thread.omitted,
+    }
+}
+
+fn frame(frame: &RawFrame) -> FrameFacts {
+    let local = |(name, object): &(String, Addr)| LocalFacts {
+        name: name.clone(),
+        address: object.to_string(),
+    };
+    FrameFacts {
+        function: frame.function.clone(),
+        file: frame.file.clone(),
+        line: frame.line,
+        locals: frame.locals.iter().map(local).collect(),
+    }
+}
