@@ -1,6 +1,7 @@
 //! What CPython keeps where, how to find it in a process, and how to decode it.
 
 pub mod discovery;
+pub mod emulate;
 pub mod layout;
 pub mod object;
 pub mod version;

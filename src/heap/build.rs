@@ -11,6 +11,7 @@ use super::roots::RawRoot;
 use super::shapes::{RawShapes, ShapeBuilder, ShapeResolver};
 use super::types::{TypeCache, Types};
 use crate::addr::Addr;
+use crate::cpython::layout::features::HAVE_GC;
 use crate::cpython::object::{Count, EdgeSink, Label, Objects, Run, Sight, TypeInfo};
 use crate::graph::{
     Anomalies, Csr, HeapGraph, ObjectFlags, ObjectId, Root, RootKind, ShapeId, TypeId, TypeRow,
@@ -74,7 +75,7 @@ impl<M: Memory> Build<'_, '_, M> {
             match types.of(self.objects, object) {
                 Ok(ty) => {
                     let ty = Arc::clone(ty);
-                    self.row(object, id, &ty, &mut rows, &mut edges);
+                    self.row(object, id, &ty, &mut types, &mut rows, &mut edges);
                 }
                 Err(error) => {
                     // Discovery keeps only objects whose type resolves.
@@ -101,6 +102,7 @@ impl<M: Memory> Build<'_, '_, M> {
         object: Addr,
         id: ObjectId,
         ty: &Arc<TypeInfo>,
+        types: &mut TypeCache<'_>,
         rows: &mut Rows,
         edges: &mut Edges,
     ) {
@@ -132,17 +134,40 @@ impl<M: Memory> Build<'_, '_, M> {
         // An object whose references cannot all be read was noted when it was discovered.
         let _ = self.objects.referents(object, ty, namespace, &mut sink);
         if ty.is_scanned() {
-            let visits = self.objects.is_gc(object, ty) && ty.has_traverse;
-            let sight = if visits { Sight::Visited } else { Sight::Hidden };
-            let _ = self.objects.scan(object, ty, |offset, word| {
-                sink.edge(sight, word, Label::Inferred(offset));
-            });
+            self.scan(object, ty, types, &mut sink);
         }
         if self.values
             && let Some(text) = self.objects.value_text(object, ty)
         {
             rows.values.push((id, text));
         }
+    }
+
+    /// What is found in the memory of an object of an unknown C type. Where its own code says what it
+    /// visits, that is taken for more only if the collector would not care about it.
+    fn scan(
+        &self,
+        object: Addr,
+        ty: &TypeInfo,
+        types: &mut TypeCache<'_>,
+        sink: &mut Numbered<'_, '_, '_, '_, M>,
+    ) {
+        /// An object with more references is a container in C, whose items its code visits.
+        const MOST_VISITED: usize = 256;
+        let followed = self.objects.is_followed(object, ty);
+        if followed && sink.edges.visited.len() > MOST_VISITED {
+            return;
+        }
+        let visits = self.objects.is_gc(object, ty) && ty.has_traverse;
+        let sight = if visits && !followed { Sight::Visited } else { Sight::Hidden };
+        let _ = self.objects.scan(object, ty, |offset, word| {
+            let Some(id) = self.discovered.objects.rank(word).map(ObjectId) else { return };
+            let is_told = sink.edges.visited.contains(&id) || sink.edges.hidden.contains(&id);
+            let mut is_collected = || types.of(self.objects, word).is_ok_and(|ty| ty.has(HAVE_GC));
+            if !followed || (!is_told && !is_collected()) {
+                sink.edge(sight, word, Label::Inferred(offset));
+            }
+        });
     }
 
     /// Reference count and small facts.
@@ -235,7 +260,7 @@ impl<M: Memory> Build<'_, '_, M> {
                 addr: info.addr,
                 name: graph.strings.intern(&info.name),
                 estimated: estimated.binary_search(&info.addr).is_ok(),
-                inferred: info.is_scanned(),
+                inferred: self.objects.is_inferred(info),
             });
         }
         ids

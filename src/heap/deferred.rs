@@ -24,7 +24,8 @@ const DEBUG_HEADER: u64 = 16;
 ///
 /// A block that cannot be copied stays put off, and what refers into it becomes an anomaly.
 pub fn fetch_deferred(captured: &CapturedMemory, found: &Found, limits: Limits) {
-    let objects = Objects { memory: captured, layout: &found.layout, limits, known: found.known };
+    let objects =
+        Objects { memory: captured, layout: &found.layout, limits, known: found.known, code: None };
     for block in captured.deferred_blocks() {
         if is_keys(&objects, block) || leads_to_objects(&objects, block) {
             // A failure shows when the walk comes here.

@@ -137,10 +137,12 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
                 for &object in chunk {
                     let Ok(ty) = types.of(self.objects, object) else { continue };
                     let ty = Arc::clone(ty);
+                    let followed = self.objects.is_followed(object, &ty);
                     // An instance that cannot be read whole has been noted already.
                     let _ = self.objects.scan(object, &ty, |_, word| {
                         if !self.found.contains(word)
                             && self.looks_alive(word, &mut types)
+                            && (!followed || !self.is_collected(word, &mut types))
                             && self.found.insert(word) == Some(true)
                         {
                             new.push(word);
@@ -168,6 +170,12 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
         let mut nothing = Nothing;
         self.objects.referents(word, &ty, false, &mut nothing).is_ok()
             && self.objects.size(word, &ty).is_ok()
+    }
+
+    /// Whether objects of the type of one are known to the collector: what an object's own code does
+    /// not visit of these is borrowed, or the collector would be wrong.
+    fn is_collected(&self, word: Addr, types: &mut TypeCache<'_>) -> bool {
+        types.of(self.objects, word).is_ok_and(|ty| ty.has(HAVE_GC))
     }
 
     /// Whether the collector's header before an object is either empty or part of a list.

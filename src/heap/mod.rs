@@ -17,6 +17,7 @@ mod types;
 
 use crate::addr::{Addr, AddrRange};
 use crate::cpython::discovery::Found;
+use crate::cpython::emulate::Code;
 use crate::cpython::object::Objects;
 use crate::facts::GenerationFacts;
 use crate::graph::{Anomalies, HeapGraph};
@@ -69,7 +70,7 @@ pub fn interpreters(memory: &impl Memory, found: &Found, limits: Limits) -> Vec<
 /// Whether the collector of any interpreter was at work: its lists are then being rearranged, and
 /// another look a moment later sees more.
 pub fn is_collecting(memory: &impl Memory, found: &Found, limits: Limits) -> bool {
-    let objects = Objects { memory, layout: &found.layout, limits, known: found.known };
+    let objects = Objects { memory, layout: &found.layout, limits, known: found.known, code: None };
     interpreters(memory, found, limits)
         .into_iter()
         .filter_map(|interpreter| Collector::of(&objects, found.runtime, interpreter))
@@ -89,7 +90,7 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
     let mut known = found.known;
     for &interpreter in interpreters.iter().rev() {
         known.interpreter = interpreter;
-        let objects = Objects { memory, layout: &found.layout, limits, known };
+        let objects = Objects { memory, layout: &found.layout, limits, known, code: None };
         let collector = Collector::of(&objects, found.runtime, interpreter);
         // Up to 3.8 all interpreters share one collector: its lists are walked once.
         let is_first = roots.is_empty();
@@ -107,7 +108,10 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
         roots.append(&mut finder.roots);
         anomalies.merge(&finder.anomalies);
     }
-    let objects = Objects { memory, layout: &found.layout, limits, known: found.known };
+    let answers = found.known.long_from.into_iter().filter_map(Addr::non_null).collect();
+    let code = Code::new(thread_pointer(memory, found, &interpreters), answers);
+    let code = Some(&code);
+    let objects = Objects { memory, layout: &found.layout, limits, known: found.known, code };
     let types = Types::default();
     if is_collecting(memory, found, limits) {
         let recovered = recover::recover(&objects, map, &types, &mut tracked);
@@ -135,6 +139,17 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
         interpreters: u32::try_from(interpreters.len()).unwrap_or(u32::MAX),
         generations,
     }
+}
+
+/// What `pthread_self()` is in the oldest thread: on x86-64 that is where its thread-local variables
+/// are found from.
+fn thread_pointer(memory: &impl Memory, found: &Found, interpreters: &[Addr]) -> Addr {
+    let known = found.known;
+    let limits = Limits::default();
+    let objects = Objects { memory, layout: &found.layout, limits, known, code: None };
+    let main = interpreters.last().map(|&main| objects.threads(main).0).unwrap_or_default();
+    let thread_id = found.layout.at.thread.thread_id;
+    main.last().and_then(|&thread| memory.addr(thread + thread_id).ok()).unwrap_or_default()
 }
 
 /// Ranges of user space.

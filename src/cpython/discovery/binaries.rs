@@ -28,6 +28,8 @@ pub(super) struct Symbols {
     pub(super) set_dummy: Option<u64>,
     /// `PyType_Type`.
     pub(super) type_type: Option<u64>,
+    /// `PyLong_FromSsize_t` and `PyLong_FromSize_t`.
+    pub(super) long_from: [Option<u64>; 2],
 }
 
 impl Binaries {
@@ -69,5 +71,6 @@ fn symbols(image: &Image) -> Option<Symbols> {
         py_version: value("Py_Version"),
         set_dummy: value("_PySet_Dummy"),
         type_type: value("PyType_Type"),
+        long_from: [value("PyLong_FromSsize_t"), value("PyLong_FromSize_t")],
     })
 }

@@ -61,8 +61,9 @@ pub(super) fn verify(
         },
         lookdict: Addr::NULL,
         interpreter,
+        long_from: candidate.long_from.map(Option::unwrap_or_default),
     };
-    let objects = Objects { memory, layout, limits, known };
+    let objects = Objects { memory, layout, limits, known, code: None };
     let failed = |what: &'static str| move |error| format!("{what}: {error}");
     let flags = |ty: Addr| memory.u64(ty + at.ty.tp_flags).map_err(|error| error.to_string());
     if flags(type_type)? & TYPE_SUBCLASS == 0 || flags(dict_type)? & DICT_SUBCLASS == 0 {
@@ -85,7 +86,7 @@ pub(super) fn verify(
     check_threads(memory, layout, interpreter)?;
     let lookdict = find_lookdict(&objects).unwrap_or_default();
     let known = Known { lookdict, ..known };
-    let objects = Objects { memory, layout, limits, known };
+    let objects = Objects { memory, layout, limits, known, code: None };
     let hex = objects.dict_get(sysdict, "hexversion").map_err(failed("the dictionary of sys"))?;
     // One digit of 30 bits holds the hex version of any Python 3.
     let version = match hex {

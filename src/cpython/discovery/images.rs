@@ -25,6 +25,8 @@ pub(super) struct Candidate {
     pub(super) set_dummy: Option<Addr>,
     /// `PyType_Type`.
     pub(super) type_type: Option<Addr>,
+    /// `PyLong_FromSsize_t` and `PyLong_FromSize_t`.
+    pub(super) long_from: [Option<Addr>; 2],
 }
 
 /// A file that is mapped, once for all of its mappings.
@@ -110,6 +112,7 @@ impl<'map> Mapped<'map> {
                 py_version: symbols.py_version.map(at),
                 set_dummy: symbols.set_dummy.map(at),
                 type_type: symbols.type_type.map(at),
+                long_from: symbols.long_from.map(|value| value.map(at)),
             }
         };
         biases.into_iter().map(candidate).collect()
@@ -151,6 +154,7 @@ pub(super) fn scan(map: &MemoryMap, memory: &impl Memory) -> Vec<Candidate> {
                     py_version: None,
                     set_dummy: None,
                     type_type: None,
+                    long_from: [None; 2],
                 });
             }
         }

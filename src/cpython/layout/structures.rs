@@ -53,7 +53,7 @@ macro_rules! name {
 structures! {
     /// `PyTypeObject` (`Include/cpython/object.h`).
     Type from "PyTypeObject" {
-        sizeof, tp_name, tp_basicsize, tp_itemsize, tp_flags, tp_traverse, tp_weaklistoffset,
+        sizeof, tp_name, tp_basicsize, tp_itemsize, tp_flags, tp_traverse, tp_members, tp_weaklistoffset,
         tp_base, tp_dict, tp_dictoffset, tp_bases, tp_mro, tp_cache, tp_subclasses,
     }
     /// `PyHeapTypeObject` (`Include/cpython/object.h`).

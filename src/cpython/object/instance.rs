@@ -17,8 +17,29 @@ const MANAGED_VALUES_WORD: u64 = 32;
 
 impl<M: Memory> Objects<'_, M> {
     /// What a Python class, or the managed-dict flag of a C type, adds to the references of an
-    /// object.
+    /// object, and its class.
     pub(super) fn instance_referents(
+        &self,
+        object: Addr,
+        ty: &TypeInfo,
+        sink: &mut impl EdgeSink,
+    ) -> Result<(), DecodeError> {
+        self.attribute_referents(object, ty, sink)?;
+        self.class_referent(ty, sink);
+        Ok(())
+    }
+
+    /// The class of an object, if that is on the heap.
+    pub(super) fn class_referent(&self, ty: &TypeInfo, sink: &mut impl EdgeSink) {
+        if ty.is_heap() {
+            let visited = ty.is_python_class || self.layout.has.heap_objects_visit_type;
+            let sight = if visited { Sight::Visited } else { Sight::Hidden };
+            sink.edge(sight, ty.addr, Label::Attribute(Name::Known("__class__")));
+        }
+    }
+
+    /// Slots, dictionary, and values without a dictionary.
+    pub(super) fn attribute_referents(
         &self,
         object: Addr,
         ty: &TypeInfo,
@@ -35,11 +56,6 @@ impl<M: Memory> Objects<'_, M> {
             if let Some(at) = at {
                 self.field(at, Sight::Visited, Label::Namespace("__dict__"), sink)?;
             }
-        }
-        if ty.is_heap() {
-            let visited = ty.is_python_class || self.layout.has.heap_objects_visit_type;
-            let sight = if visited { Sight::Visited } else { Sight::Hidden };
-            sink.edge(sight, ty.addr, Label::Attribute(Name::Known("__class__")));
         }
         Ok(())
     }

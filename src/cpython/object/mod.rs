@@ -8,6 +8,7 @@ mod ctypes;
 mod dict;
 mod edge;
 mod element;
+mod foreign;
 mod frame;
 mod function;
 mod generator;
@@ -31,8 +32,9 @@ pub use dict::{DictEntry, DictKeysView};
 pub use edge::{EdgeSink, Label, Name, Run, Sight};
 pub use frame::{FrameView, LocalSlot};
 pub use size::Size;
-pub use type_object::{Native, TypeInfo};
+pub use type_object::{CMethod, Native, Slot, TypeInfo};
 
+use super::emulate::Code;
 use super::layout::features::RefCount;
 use super::layout::{Layout, OB_SIZE, OB_TYPE};
 
@@ -76,6 +78,8 @@ pub struct Objects<'a, M> {
     pub limits: Limits,
     /// The addresses of single objects and functions that decoding needs.
     pub known: Known,
+    /// The target's code, where it may be followed for what no rule knows.
+    pub code: Option<&'a Code>,
 }
 
 impl<M> Clone for Objects<'_, M> {
@@ -97,6 +101,8 @@ pub struct Known {
     pub lookdict: Addr,
     /// The interpreter whose static types are meant.
     pub interpreter: Addr,
+    /// `PyLong_FromSsize_t` and `PyLong_FromSize_t`.
+    pub long_from: [Addr; 2],
 }
 
 /// A reference count as it stands in memory.

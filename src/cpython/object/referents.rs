@@ -46,6 +46,9 @@ impl<M: Memory> Objects<'_, M> {
         namespace: bool,
         sink: &mut impl EdgeSink,
     ) -> Result<(), DecodeError> {
+        if ty.is_scanned() {
+            return self.foreign_referents(object, ty, sink);
+        }
         self.instance_referents(object, ty, sink)?;
         match &ty.native {
             Native::None => Ok(()),
@@ -72,7 +75,7 @@ impl<M: Memory> Objects<'_, M> {
                 self.stg_dict_referents(object, sink)
             }
             Native::Set => self.set_referents(object, sink),
-            Native::Type | Native::ForeignType => self.type_referents(object, sink),
+            Native::Type => self.type_referents(object, sink),
             Native::CTypesType => {
                 self.type_referents(object, sink)?;
                 self.stg_info_referents(object, ty, sink)
@@ -82,7 +85,6 @@ impl<M: Memory> Objects<'_, M> {
             Native::Generator | Native::Coroutine | Native::AsyncGenerator => {
                 self.generator_referents(object, &ty.native, sink)
             }
-            Native::Module => self.module_referents(object, sink),
             Native::CFunction => self.c_function_referents(object, sink),
             Native::WeakReference => {
                 let at = object + self.layout.at.weak_reference.wr_callback;
@@ -113,7 +115,7 @@ impl<M: Memory> Objects<'_, M> {
             Native::SimpleQueue => self.simple_queue_referents(object, sink),
             Native::Element(_) => self.element_referents(object, sink),
             Native::NdArray => self.ndarray_referents(object, sink),
-            Native::Scan => Ok(()),
+            Native::Scan | Native::Module | Native::ForeignType => Ok(()),
         }
     }
 
@@ -161,7 +163,7 @@ impl<M: Memory> Objects<'_, M> {
     }
 
     /// The nearest base that is no Python class.
-    fn native_base<'t>(&self, ty: &'t TypeInfo) -> &'t TypeInfo {
+    pub(super) fn native_base<'t>(&self, ty: &'t TypeInfo) -> &'t TypeInfo {
         let mut base = ty;
         while base.is_python_class {
             match &base.base {

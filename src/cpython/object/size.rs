@@ -1,7 +1,7 @@
 //! `sys.getsizeof` of any object, and what it does not count.
 
 use super::ctypes::StgBuffers;
-use super::{DecodeError, Native, Objects, TypeInfo};
+use super::{CMethod, DecodeError, Native, Objects, TypeInfo};
 use crate::addr::Addr;
 use crate::cpython::layout::features::{
     HAVE_GC, LongLength, MANAGED_DICT, MANAGED_WEAKREF, PreHeader,
@@ -226,17 +226,35 @@ impl<M: Memory> Objects<'_, M> {
             "_pickle.Pickler" => with(self.pickler_bytes(object)?),
             "_pickle.Unpickler" => with(self.unpickler_bytes(object)?),
             _ => {
-                let mut size = self.generic_size(object, ty)?;
-                size.estimated |= self.has_unknown_sizeof(ty);
-                Ok(size)
+                let size = self.generic_size(object, ty)?;
+                let Some(method) = ty.native_sizeof else { return Ok(size) };
+                Ok(match self.size_by_code(object, ty, method) {
+                    Some(shallow) => Size {
+                        shallow,
+                        payload: shallow.saturating_sub(size.shallow),
+                        ..Size::default()
+                    },
+                    None => Size { estimated: ty.is_scanned(), ..size },
+                })
             }
         }
     }
 
-    /// Whether a C type that we do not know defines `__sizeof__`.
-    fn has_unknown_sizeof(&self, ty: &TypeInfo) -> bool {
-        // The dictionaries were searched when the type was read.
-        ty.is_scanned() && ty.sizeof_in_c
+    /// What the `__sizeof__` of a C type returns, by its own code.
+    fn size_by_code(&self, object: Addr, ty: &TypeInfo, method: CMethod) -> Option<u64> {
+        /// `METH_NOARGS`, and `METH_METHOD | METH_FASTCALL | METH_KEYWORDS`, which gets its class.
+        const NO_ARGUMENTS: u32 = 0x4;
+        const WITH_CLASS: u32 = 0x282;
+        /// No object is larger.
+        const MAX_SIZE: u64 = 1 << 47;
+        let class = match method.flags {
+            NO_ARGUMENTS => 0,
+            WITH_CLASS => method.class.0,
+            _ => return None,
+        };
+        let code = self.code?;
+        let size = code.number(self.memory, method.function, [object.0, class, 0, 0, 0]).ok()?;
+        (size >= ty.tp_basicsize.min(16) && size < MAX_SIZE).then_some(size)
     }
 
     /// `int.__sizeof__` (`Objects/longobject.c`).

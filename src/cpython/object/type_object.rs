@@ -93,6 +93,17 @@ pub struct Slot {
     pub name: Addr,
 }
 
+/// A method of C code (`PyMethodDef`, `Include/methodobject.h`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CMethod {
+    /// `ml_meth`.
+    pub function: Addr,
+    /// `ml_flags`.
+    pub flags: u32,
+    /// The class that defines it.
+    pub class: Addr,
+}
+
 /// What is known of a type.
 #[derive(Debug, Clone)]
 pub struct TypeInfo {
@@ -118,10 +129,16 @@ pub struct TypeInfo {
     pub tp_weaklistoffset: i64,
     /// Whether C code can visit the references of its objects.
     pub has_traverse: bool,
+    /// The `tp_traverse` of it, or of its nearest base that is no Python class; null if it has none.
+    pub native_traverse: Addr,
+    /// Its `__sizeof__` in C: what that, or that of its nearest base that is no Python class, calls.
+    pub native_sizeof: Option<CMethod>,
     /// Whether a `class` statement or `type()` made it, so that `subtype_traverse` serves it.
     pub is_python_class: bool,
     /// The slots of it and of its bases.
     pub slots: Vec<Slot>,
+    /// The members that C code of an unknown type gives a name, those of its bases too.
+    pub members: Vec<Slot>,
     /// The keys that its objects share, for those that keep values without a dictionary.
     pub shared_keys: Arc<[Addr]>,
     /// How many values such an object has room for.
@@ -136,8 +153,6 @@ pub struct TypeInfo {
     pub native_is_heap: bool,
     /// Whether a class of Python code defines `__sizeof__`.
     pub sizeof_in_python: bool,
-    /// Whether the type, or its nearest base that is no Python class, defines `__sizeof__` in C.
-    pub sizeof_in_c: bool,
 }
 
 impl TypeInfo {
@@ -182,6 +197,12 @@ struct RawType {
 /// The largest `tp_basicsize` that is believed, in bytes. CPython has none; the largest seen in
 /// public extensions is some hundred kilobytes.
 const MAX_BASICSIZE: u64 = 1 << 26;
+/// `sizeof(PyMemberDef)`: name, type, offset, flags, doc.
+const MEMBER_SIZE: u64 = 40;
+/// `T_OBJECT_EX` and `T_OBJECT`.
+const OBJECT_TYPES: [i32; 2] = [16, 6];
+/// The most members of a C type that are read.
+const MAX_MEMBERS: u64 = 1 << 10;
 
 impl<M: Memory> Objects<'_, M> {
     /// Reads a type object and all that follows from it for its objects. `resolve` gives the
@@ -220,6 +241,10 @@ impl<M: Memory> Objects<'_, M> {
             Some(base) if is_python_class => base.native.clone(),
             _ => self.native_of(&tp_name, &raw),
         };
+        let mut members = base.as_ref().map(|base| base.members.clone()).unwrap_or_default();
+        if native == Native::Scan && !is_python_class {
+            self.read_members(addr, &mut members)?;
+        }
         let (native_name, native_dictoffset, native_is_heap) = match &base {
             Some(base) if is_python_class => {
                 (Arc::clone(&base.native_name), base.native_dictoffset, base.native_is_heap)
@@ -230,10 +255,14 @@ impl<M: Memory> Objects<'_, M> {
         let own_sizeof = is_python_class && self.defines(addr, &raw, "__sizeof__")?;
         let sizeof_in_python =
             own_sizeof || base.as_ref().is_some_and(|base| base.sizeof_in_python);
-        let sizeof_in_c = match &base {
-            Some(base) if is_python_class => base.sizeof_in_c,
-            Some(base) => base.sizeof_in_c || self.defines(addr, &raw, "__sizeof__")?,
-            None => false,
+        let native_sizeof = match &base {
+            Some(base) if is_python_class => base.native_sizeof,
+            Some(base) => self.c_method(addr, &raw, "__sizeof__")?.or(base.native_sizeof),
+            None => None,
+        };
+        let native_traverse = match &base {
+            Some(base) if is_python_class => base.native_traverse,
+            _ => raw.traverse,
         };
         Ok(TypeInfo {
             addr,
@@ -247,8 +276,11 @@ impl<M: Memory> Objects<'_, M> {
             tp_dictoffset: raw.dictoffset,
             tp_weaklistoffset: raw.weaklistoffset,
             has_traverse: !raw.traverse.is_null(),
+            native_traverse,
+            native_sizeof,
             is_python_class,
             slots,
+            members,
             shared_keys,
             shared_capacity,
             native,
@@ -256,7 +288,6 @@ impl<M: Memory> Objects<'_, M> {
             native_dictoffset,
             native_is_heap,
             sizeof_in_python,
-            sizeof_in_c,
         })
     }
 
@@ -312,10 +343,6 @@ impl<M: Memory> Objects<'_, M> {
         metatype: Addr,
         slots: &mut Vec<Slot>,
     ) -> Result<(), DecodeError> {
-        /// `sizeof(PyMemberDef)`: name, type, offset, flags, doc.
-        const MEMBER_SIZE: u64 = 40;
-        /// `T_OBJECT_EX` and `T_OBJECT`.
-        const OBJECT_TYPES: [i32; 2] = [16, 6];
         let count = self.ob_size(ty)?;
         let count = u64::try_from(count).unwrap_or(0);
         if count > self.limits.members {
@@ -331,6 +358,25 @@ impl<M: Memory> Objects<'_, M> {
                     name: self.memory.addr(member)?,
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// The members of a C type that are references (`tp_members`, ended by one without a name).
+    fn read_members(&self, ty: Addr, members: &mut Vec<Slot>) -> Result<(), DecodeError> {
+        let Some(mut member) = self.reference(ty + self.layout.at.ty.tp_members)? else {
+            return Ok(());
+        };
+        for _ in 0..self.limits.members.min(MAX_MEMBERS) {
+            let name = self.memory.addr(member)?;
+            if name.is_null() {
+                break;
+            }
+            if OBJECT_TYPES.contains(&self.memory.i32(member + 8)?) {
+                let offset = self.memory.u64(member + 16)?;
+                members.push(Slot { offset, name });
+            }
+            member = member + MEMBER_SIZE;
         }
         Ok(())
     }
@@ -507,6 +553,27 @@ impl<M: Memory> Objects<'_, M> {
             }
         }
         Ok(None)
+    }
+
+    /// A method that a class of C code defines (`PyMethodDescrObject`, `Include/descrobject.h`).
+    fn c_method(
+        &self,
+        ty: Addr,
+        raw: &RawType,
+        name: &str,
+    ) -> Result<Option<CMethod>, DecodeError> {
+        /// `d_method` of a method descriptor, and `ml_meth` and `ml_flags` of what it points to.
+        const D_METHOD: u64 = 40;
+        const ML_METH: u64 = 8;
+        const ML_FLAGS: u64 = 16;
+        let Some(dict) = self.type_dict(ty, raw.flags)? else { return Ok(None) };
+        let Some(descriptor) = self.dict_get(dict, name)? else { return Ok(None) };
+        let definition = self.memory.addr(descriptor + D_METHOD)?;
+        Ok(Some(CMethod {
+            function: self.memory.addr(definition + ML_METH)?,
+            flags: self.memory.u32(definition + ML_FLAGS)?,
+            class: ty,
+        }))
     }
 
     /// Whether the dictionary of a class has a name.

@@ -77,7 +77,7 @@ pub fn threads(
     graph: &HeapGraph,
     observed: &Observed,
 ) -> Threads {
-    let objects = Objects { memory, layout: &found.layout, limits, known: found.known };
+    let objects = Objects { memory, layout: &found.layout, limits, known: found.known, code: None };
     let types = Types::default();
     let reader = Reader { objects: &objects, types: &types };
     let mut threads = Vec::new();
