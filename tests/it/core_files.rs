@@ -24,7 +24,9 @@ fn is_required() -> bool {
 }
 
 fn start(python: &Python, name: &str) -> Result<Fixture> {
-    Fixture::start(python, &workspace().join("python-fixtures"), name, &[])
+    let fixture = Fixture::start(python, &workspace().join("python-fixtures"), name, &[])?;
+    fixture.settle()?;
+    Ok(fixture)
 }
 
 /// The objects of a source, one JSON line each, in the order of their addresses.

@@ -36,6 +36,7 @@ pub(crate) fn compare_process(
     pyheap: &Path,
     subject: &str,
 ) -> Result<Report> {
+    fixture.settle()?;
     let claims = Claims::of(pyheap, fixture.pid())?;
     let mut addresses: Vec<u64> = claims.objects.keys().copied().collect();
     addresses.sort_unstable();

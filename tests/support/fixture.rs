@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -85,6 +86,25 @@ impl Fixture {
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Waits until it does nothing but wait for the next command: when it says that it is ready, what it said it with is
+    /// not freed yet. The kernel knows: the main thread is in `read` of its standard input.
+    ///
+    /// # Errors
+    /// If it does not come to rest, or has ended.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let call = format!("/proc/{}/syscall", self.pid);
+        let begun = Instant::now();
+        // `read` of descriptor 0 has number 0 on x86-64, 63 on aarch64.
+        let number = if cfg!(target_arch = "aarch64") { "63 0x0 " } else { "0 0x0 " };
+        while !std::fs::read_to_string(&call)?.starts_with(number) {
+            if begun.elapsed() > Duration::from_secs(60) {
+                bail!("the fixture does not come to rest");
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// Sends a line and gives back the line that answers it.

@@ -555,7 +555,8 @@ impl<M: Memory> Objects<'_, M> {
         Ok(None)
     }
 
-    /// A method that a class of C code defines (`PyMethodDescrObject`, `Include/descrobject.h`).
+    /// A method that a class of C code defines (`PyMethodDescrObject`, `Include/descrobject.h`); its
+    /// address is null where that is not known.
     fn c_method(
         &self,
         ty: Addr,
@@ -568,12 +569,19 @@ impl<M: Memory> Objects<'_, M> {
         const ML_FLAGS: u64 = 16;
         let Some(dict) = self.type_dict(ty, raw.flags)? else { return Ok(None) };
         let Some(descriptor) = self.dict_get(dict, name)? else { return Ok(None) };
+        // Compilers of Python have descriptors of their own: their methods have no address here.
+        let unknown = CMethod { function: Addr::NULL, flags: 0, class: ty };
+        let kind = self.memory.addr(self.type_at(descriptor)? + self.layout.at.ty.tp_name)?;
+        if self.c_text(kind)? != "method_descriptor" {
+            return Ok(Some(unknown));
+        }
         let definition = self.memory.addr(descriptor + D_METHOD)?;
-        Ok(Some(CMethod {
-            function: self.memory.addr(definition + ML_METH)?,
-            flags: self.memory.u32(definition + ML_FLAGS)?,
-            class: ty,
-        }))
+        let read = || {
+            let function = self.memory.addr(definition + ML_METH)?;
+            let flags = self.memory.u32(definition + ML_FLAGS)?;
+            Ok::<_, DecodeError>(CMethod { function, flags, class: ty })
+        };
+        Ok(Some(read().unwrap_or(unknown)))
     }
 
     /// Whether the dictionary of a class has a name.
