@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Objects(ObjectsArgs),
     /// Show one object: its size, its fields, and who refers to it
     Show(ShowArgs),
+    /// Show what every thread does and waits for, and who holds the GIL
+    Stacks(StacksArgs),
     /// Show what grew between snapshots, and who holds it
     Diff(DiffArgs),
     /// Say whether a process can be read, and what to do if not
@@ -271,6 +273,25 @@ pub(crate) struct ShowArgs {
     /// A snapshot file, unless -p or -c is given; then an address (0x…)
     #[arg(value_name = "SOURCE|ADDRESS", num_args = 0..)]
     pub(crate) positional: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap stacks -p 4242\n  pyheap stacks -p 4242 --locals --values\n  pyheap stacks -c core.4242"
+)]
+pub(crate) struct StacksArgs {
+    /// A snapshot file, unless -p or -c is given
+    #[arg(value_name = "SOURCE", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// Show the local variables of each frame (--values: with their contents)
+    #[arg(long)]
+    pub(crate) locals: bool,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

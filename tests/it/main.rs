@@ -12,5 +12,6 @@ mod discovery;
 mod harm;
 mod offsets;
 mod pause;
+mod stacks;
 mod truth;
 mod types_doc;

@@ -8,6 +8,7 @@ mod manual;
 mod objects;
 mod ps;
 mod show;
+mod stacks;
 
 use super::Context;
 use super::args::Command;
@@ -21,6 +22,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Histogram(args) => histogram::run(args, context),
         Command::Objects(args) => objects::run(args, context),
         Command::Show(args) => show::run(args, context),
+        Command::Stacks(args) => stacks::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
         Command::Demo(args) => demo::run(args, context),

@@ -125,7 +125,14 @@ impl<M: Memory> Waits<'_, '_, M> {
         let frame = frames.next()?;
         let (name, file) = (last_part(&frame.function), file_name(&frame.file));
         match (file, name) {
-            ("threading.py", "wait") => Some(self.condition(frame, frames.next())),
+            ("threading.py", "wait") => {
+                // `wait_for` is a loop around `wait`, for whoever calls it.
+                let mut caller = frames.next();
+                if caller.is_some_and(|caller| last_part(&caller.function) == "wait_for") {
+                    caller = frames.next();
+                }
+                Some(self.condition(frame, caller))
+            }
             ("threading.py", "join" | "_wait_for_tstate_lock") => Some(self.join(frame)),
             ("threading.py", "_shutdown") => {
                 Some(plain("join", "the end of all other threads: the program is at its end"))
@@ -144,7 +151,6 @@ impl<M: Memory> Waits<'_, '_, M> {
             Some(("threading.py", "start")) => ("event", "the start of a thread"),
             Some(("threading.py", "acquire" | "__enter__")) => ("semaphore", "a Semaphore"),
             Some(("threading.py", "_wait" | "_enter")) => ("barrier", "a Barrier"),
-            Some(("threading.py", "wait_for")) => ("condition", "a Condition to become true"),
             Some(("queue.py", "get")) => ("queue", "an item in a Queue"),
             Some(("queue.py", "put")) => ("queue", "room in a Queue"),
             Some(("queue.py", "join")) => ("queue", "all items of a Queue to be done"),
@@ -208,6 +214,8 @@ impl<M: Memory> Waits<'_, '_, M> {
             libc::SYS_rt_sigtimedwait | libc::SYS_rt_sigsuspend => {
                 Some(plain("signal", "a signal"))
             }
+            // `time.sleep` up to 3.10 is a `select` of no descriptors.
+            _ if is_select(number) && first == 0 => Some(plain("sleep", "time to pass")),
             _ if is_wait(number) => Some(plain("poll", "one of several files or sockets")),
             _ => None,
         }
@@ -227,6 +235,15 @@ impl<M: Memory> Waits<'_, '_, M> {
 /// `F_SETLKW` and `F_OFD_SETLKW`.
 fn is_lock_command(command: u64) -> bool {
     [libc::F_SETLKW, libc::F_OFD_SETLKW].iter().any(|&wait| u64::try_from(wait) == Ok(command))
+}
+
+/// `select` and `pselect6`.
+fn is_select(number: i64) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if number == libc::SYS_select {
+        return true;
+    }
+    number == libc::SYS_pselect6
 }
 
 /// Whether a call waits for one of several things.

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod histogram;
 pub mod objects;
 pub mod processes;
+pub mod stacks;
 
 /// The number of the schema. Fields are added, never renamed, within one.
 pub const SCHEMA: u32 = 1;

@@ -5,3 +5,4 @@ pub mod histogram;
 pub mod objects;
 pub mod path;
 pub mod processes;
+pub mod stacks;
