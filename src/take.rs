@@ -195,6 +195,7 @@ fn facts(
         timings,
         captured_bytes: captured.captured_bytes(),
         generations: walked.generations.clone(),
+        gc_enabled: walked.gc_enabled,
         taken_at: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0.0, |since| since.as_secs_f64()),

@@ -1,6 +1,10 @@
 //! Questions to a heap, as pure functions from a graph to a result. No I/O, no text layout.
 
+pub mod circles;
+pub mod collection;
+pub mod components;
 pub mod diff;
+pub mod garbage;
 pub mod growth;
 pub mod histogram;
 pub mod lookup;
@@ -8,6 +12,8 @@ pub mod paths;
 pub mod references;
 pub mod suspects;
 
+pub use circles::{CycleGroup, Hops, State, cycles};
+pub use collection::Collection;
 pub use diff::{Diff, Identity, TypeDiff};
 pub use growth::Growth;
 pub use histogram::{Histogram, SortBy, TypeTotals};

@@ -6,11 +6,11 @@
 //! preferred to a shorter one from the collector's list. A module's names are as near as the
 //! module, so that they win over the globals of a frame.
 
-mod cycles;
+mod speakers;
 
 use rustc_hash::FxHashMap;
 
-use self::cycles::Components;
+use super::components::Components;
 
 use super::diff::bytes_of;
 use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind};
@@ -109,11 +109,8 @@ impl Paths {
             .map(|(index, root)| (root.object, index))
             .collect();
         if !known.is_empty() {
-            let (components, speakers) = Components::new(
-                graph,
-                |object| !paths.reaches(object),
-                |object| known.contains_key(&object),
-            );
+            let components = Components::new(graph, |object| !paths.reaches(object));
+            let speakers = speakers::of(graph, &components, |object| known.contains_key(&object));
             paths.components = components;
             for object in speakers {
                 if let Some(&index) = known.get(&object) {
@@ -165,20 +162,7 @@ impl Paths {
     #[must_use]
     pub fn cycle(&self, graph: &HeapGraph, object: ObjectId) -> Vec<Step> {
         let first = self.objects_to(object).first().copied().unwrap_or(object);
-        let cycle = self.components.through(graph, first);
-        let mut steps = Vec::new();
-        let mut label = String::new();
-        for &(at, edge) in &cycle {
-            steps.push(self.step(graph, at, std::mem::take(&mut label)));
-            label = match edge.checked_sub(graph.referents.of(at).len()) {
-                None => graph.referent_label(at, edge),
-                Some(nth) => graph.hidden_label(at, nth),
-            };
-        }
-        if !steps.is_empty() {
-            steps.push(self.step(graph, first, label));
-        }
-        fold(steps, None)
+        circle_steps(graph, &self.components.circle(graph, first), true)
     }
 
     /// Notes how an object is reached, unless it was before.
@@ -246,6 +230,18 @@ impl Paths {
     /// The path to one object, with the positions as they are.
     #[must_use]
     pub fn to(&self, graph: &HeapGraph, object: ObjectId) -> Path {
+        let (root, steps) = self.hops(graph, object);
+        Path { steps: fold(steps, root.kind), root }
+    }
+
+    /// The same with every object on the way, dictionaries of instances too.
+    #[must_use]
+    pub fn raw_to(&self, graph: &HeapGraph, object: ObjectId) -> Path {
+        let (root, steps) = self.hops(graph, object);
+        Path { steps: steps.into_iter().map(|raw| raw.step).collect(), root }
+    }
+
+    fn hops(&self, graph: &HeapGraph, object: ObjectId) -> (PathRoot, Vec<RawStep>) {
         let objects = self.objects_to(object);
         let first = objects.first().copied().unwrap_or(object);
         let root = self.root(graph, first);
@@ -256,17 +252,9 @@ impl Paths {
                 None if self.parent(at).is_some() => "?".to_owned(),
                 None => String::new(),
             };
-            steps.push(self.step(graph, at, label));
+            steps.push(step(graph, at, label));
         }
-        Path { steps: fold(steps, root.kind), root }
-    }
-
-    /// A step, not yet folded: whether it is a namespace is decided by the flag.
-    fn step(&self, graph: &HeapGraph, object: ObjectId, label: String) -> RawStep {
-        RawStep {
-            step: Step { type_name: graph.type_name_of(object).to_owned(), label },
-            namespace: graph.flags_of(object).has(ObjectFlags::NAMESPACE),
-        }
+        (root, steps)
     }
 
     /// The ways in which some objects are reached: most bytes first, then most objects.
@@ -281,6 +269,36 @@ impl Paths {
         objects: impl IntoIterator<Item = ObjectId>,
     ) -> Vec<HeldBy> {
         Grouping::new(self, graph).group(objects)
+    }
+}
+
+/// A step, not yet folded: whether it is a namespace is decided by the flag.
+fn step(graph: &HeapGraph, object: ObjectId, label: String) -> RawStep {
+    RawStep {
+        step: Step { type_name: graph.type_name_of(object).to_owned(), label },
+        namespace: graph.flags_of(object).has(ObjectFlags::NAMESPACE),
+    }
+}
+
+/// A circle of references in words: its first object is repeated as the last step, with the label
+/// that leads back to it. With `folded` the dictionaries of instances are left out.
+#[must_use]
+pub fn circle_steps(graph: &HeapGraph, circle: &[(ObjectId, usize)], folded: bool) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut label = String::new();
+    for &(at, edge) in circle {
+        steps.push(step(graph, at, std::mem::take(&mut label)));
+        label = match edge.checked_sub(graph.referents.of(at).len()) {
+            None => graph.referent_label(at, edge),
+            Some(nth) => graph.hidden_label(at, nth),
+        };
+    }
+    if let Some(&(first, _)) = circle.first() {
+        steps.push(step(graph, first, label));
+    }
+    match folded {
+        true => fold(steps, None),
+        false => steps.into_iter().map(|raw| raw.step).collect(),
     }
 }
 

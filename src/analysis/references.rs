@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::graph::{HeapGraph, ObjectFlags, ObjectId};
+use crate::graph::{HeapGraph, ObjectFlags, ObjectId, RootKind};
 
 /// One reference to an object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,7 +50,10 @@ pub fn referrers(
 pub fn found_references(graph: &HeapGraph) -> Vec<u64> {
     let mut counts = vec![0_u64; graph.len()];
     let rooted = graph.roots.iter().filter(|root| root.kind.is_counted()).map(|root| root.object);
-    for holder in graph.ids() {
+    // The table of interned strings does not count for what it holds (`PyUnicode_InternInPlace`).
+    let uncounted = graph.roots.iter().filter(|root| root.kind == RootKind::Interned);
+    let uncounted: Vec<ObjectId> = uncounted.map(|root| root.object).collect();
+    for holder in graph.ids().filter(|holder| !uncounted.contains(holder)) {
         let hidden = graph.hidden_referents.of(holder).iter();
         for target in graph.referents.of(holder).iter().chain(hidden) {
             if let Some(count) = counts.get_mut(target.index()) {
@@ -80,7 +83,7 @@ pub fn unexplained(graph: &HeapGraph, object: ObjectId, found: &[u64]) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{GraphBuilder, RootKind};
+    use crate::graph::GraphBuilder;
 
     #[test]
     fn references_are_counted_with_roots_and_told_with_labels() {

@@ -76,6 +76,12 @@ pub(crate) enum Command {
     Objects(ObjectsArgs),
     /// Show one object: its size, its fields, and who refers to it
     Show(ShowArgs),
+    /// Show what keeps objects alive: the shortest paths from roots, with names
+    Why(WhyArgs),
+    /// Show reference cycles, those that are garbage first
+    Cycles(CyclesArgs),
+    /// Show what gc.collect() would free now, without running it
+    Garbage(GarbageArgs),
     /// Show what every thread does and waits for, and who holds the GIL
     Stacks(StacksArgs),
     /// Show what grew between snapshots, and who holds it
@@ -273,6 +279,65 @@ pub(crate) struct ShowArgs {
     /// A snapshot file, unless -p or -c is given; then an address (0x…)
     #[arg(value_name = "SOURCE|ADDRESS", num_args = 0..)]
     pub(crate) positional: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap why -p 4242 DataFrame\n  pyheap why before.parquet 0x7f3a5c1b2e40 --raw"
+)]
+pub(crate) struct WhyArgs {
+    /// A snapshot file, unless -p or -c is given; then a type, by the last parts of its name, or an
+    /// address (0x…)
+    #[arg(value_name = "SOURCE|TYPE|ADDRESS", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// Show every object on the way, dictionaries of instances too (of an address)
+    #[arg(long)]
+    pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  pyheap cycles -p 4242\n  pyheap cycles before.parquet --raw")]
+pub(crate) struct CyclesArgs {
+    /// A snapshot file, unless -p or -c is given
+    #[arg(value_name = "SOURCE", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// Show every object of a cycle, dictionaries of instances too
+    #[arg(long)]
+    pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap garbage -p 4242\n  pyheap garbage -c core.4242 --json --addresses"
+)]
+pub(crate) struct GarbageArgs {
+    /// A snapshot file, unless -p or -c is given
+    #[arg(value_name = "SOURCE", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// With --json: the addresses of the objects that the collector would find unreachable
+    #[arg(long, requires = "json")]
+    pub(crate) addresses: bool,
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

@@ -88,6 +88,9 @@ pub struct Facts {
     pub captured_bytes: u64,
     /// The generations of the main interpreter's collector.
     pub generations: Vec<GenerationFacts>,
+    /// Whether the main interpreter's collector comes by itself (`gc.isenabled()`).
+    #[serde(default)]
+    pub gc_enabled: Option<bool>,
     /// The threads that have a Python state; what they were doing.
     #[serde(default)]
     pub threads: Vec<ThreadFacts>,

@@ -15,7 +15,7 @@ pub enum RootKind {
     Interpreter,
     /// A type that is not on the heap, and what the interpreter keeps for it.
     StaticType,
-    /// An interned string.
+    /// The table of interned strings: it does not count for what it holds.
     Interned,
     /// An object that is part of the runtime itself (small integers, `None`, `True`).
     Runtime,

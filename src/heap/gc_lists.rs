@@ -45,6 +45,12 @@ impl Collector {
         objects.memory.u32(self.at + objects.layout.at.gc.collecting).is_ok_and(|word| word != 0)
     }
 
+    /// Whether it comes by itself.
+    pub(super) fn is_enabled(self, objects: &Objects<'_, impl Memory>) -> Option<bool> {
+        let word = objects.memory.u32(self.at + objects.layout.at.gc.enabled).ok()?;
+        Some(word != 0)
+    }
+
     /// The objects that it keeps by itself: `gc.garbage` and `gc.callbacks`.
     pub(super) fn roots(self, objects: &Objects<'_, impl Memory>) -> [(&'static str, Addr); 2] {
         let at = &objects.layout.at.gc;

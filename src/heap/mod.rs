@@ -9,6 +9,7 @@ mod build;
 mod deferred;
 mod discover;
 mod gc_lists;
+mod interned;
 mod recover;
 mod roots;
 mod shapes;
@@ -44,6 +45,8 @@ pub struct Walked {
     pub interpreters: u32,
     /// The generations of the main interpreter's collector.
     pub generations: Vec<GenerationFacts>,
+    /// Whether that collector comes by itself.
+    pub gc_enabled: Option<bool>,
 }
 
 /// What is wanted of a walk.
@@ -87,6 +90,7 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
     let mut anomalies = Anomalies::default();
     let mut roots = Vec::new();
     let mut generations = Vec::new();
+    let mut gc_enabled = None;
     let mut known = found.known;
     for &interpreter in interpreters.iter().rev() {
         known.interpreter = interpreter;
@@ -100,16 +104,20 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
             collector.walk(&objects, &mut tracked, &mut anomalies);
             if is_first {
                 generations = collector.facts(&objects);
+                gc_enabled = collector.is_enabled(&objects);
             }
         }
         let mut finder = RootFinder::new(&objects);
         finder.interpreter(interpreter, collector);
         finder.static_types();
+        if is_first && let Some(table) = interned::table(&objects, map, found) {
+            finder.interned(table);
+        }
         roots.append(&mut finder.roots);
         anomalies.merge(&finder.anomalies);
     }
     let answers = found.known.long_from.into_iter().filter_map(Addr::non_null).collect();
-    let code = Code::new(thread_pointer(memory, found, &interpreters), answers);
+    let code = Code::new(thread_pointer(memory, found, &interpreters), answers, found.known.strcmp);
     let code = Some(&code);
     let objects = Objects { memory, layout: &found.layout, limits, known: found.known, code };
     let types = Types::default();
@@ -138,6 +146,7 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
         graph,
         interpreters: u32::try_from(interpreters.len()).unwrap_or(u32::MAX),
         generations,
+        gc_enabled,
     }
 }
 

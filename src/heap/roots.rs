@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 
 use super::gc_lists::Collector;
 use crate::addr::Addr;
-use crate::cpython::object::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
+use crate::cpython::object::{DecodeError, EdgeSink, FrameView, Label, Name, Objects, Run, Sight};
 use crate::graph::{Anomalies, RootKind};
 use crate::target::memory::Memory;
 
@@ -84,10 +84,14 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
             ("callable_cache.list_append", at.list_append),
             ("callable_cache.object__getattribute__", at.object_getattribute),
             ("objreduce", at.objreduce),
-            ("interned strings", at.interned_strings),
         ];
         for (name, offset) in fields {
             self.add_field(RootKind::Interpreter, name, interpreter, offset);
+        }
+        if let Some(offset) = at.interned_strings
+            && let Ok(table) = self.objects.memory.addr(interpreter + offset)
+        {
+            self.interned(table);
         }
         let modules = at.imports_modules.or(at.modules);
         if let Some(modules) = modules
@@ -101,6 +105,11 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
             }
         }
         self.threads(interpreter);
+    }
+
+    /// The table of interned strings, whose references are not counted.
+    pub(super) fn interned(&mut self, table: Addr) {
+        self.add(RootKind::Interned, "interned strings", table, false);
     }
 
     /// `sys.modules`: each module under its name.
@@ -186,6 +195,12 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
                     Some(owner) => self.objects.memory.u8(frame + owner)?,
                     None => 0,
                 };
+                let has_top = self.objects.layout.at.interpreter_frame.stackpointer.is_some();
+                if !has_top && owner != OWNED_BY_GENERATOR {
+                    // A frame that is running keeps the top of its stack in a register; what the
+                    // blocks that it is in have left there is certain.
+                    self.blocks(view, &place);
+                }
                 if view.is_object {
                     self.add(RootKind::Frame, &place, frame, false);
                 } else if let (OWNED_BY_GENERATOR, Some(iframe)) = (owner, iframe) {
@@ -205,6 +220,16 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
             frame = view.previous;
         }
         Ok(())
+    }
+
+    /// What `with` and `try` have left on the stack of a frame whose top is not known.
+    fn blocks(&mut self, view: FrameView, place: &str) {
+        if self.objects.knows_stack_top(view) {
+            return;
+        }
+        for object in self.objects.block_stack(view.at, view.code).unwrap_or_default() {
+            self.add(RootKind::Frame, &format!("{place} stack"), object, false);
+        }
     }
 
     /// The globals of a frame; null where they cannot be read.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::analysis::garbage::Garbage;
 use crate::analysis::{Diff, Histogram};
 
 /// Writes one row.
@@ -61,6 +62,27 @@ pub fn diff(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
             optional(line.gone),
         ];
         row(out, cells.iter().map(String::as_str))?;
+    }
+    Ok(())
+}
+
+/// Writes all types of which something is garbage.
+///
+/// # Errors
+/// Those of the writer.
+pub fn garbage(out: &mut dyn Write, garbage: &Garbage) -> io::Result<()> {
+    row(out, ["type", "objects", "unreachable", "shallow_bytes", "payload_bytes", "buffer_bytes"])?;
+    for line in &garbage.types {
+        let numbers = [
+            line.objects,
+            line.unreachable,
+            line.shallow_bytes,
+            line.payload_bytes,
+            line.buffer_bytes,
+        ];
+        let numbers = numbers.map(|number| number.to_string());
+        let cells = numbers.iter().map(String::as_str);
+        row(out, [line.type_name.as_str()].into_iter().chain(cells))?;
     }
     Ok(())
 }

@@ -91,6 +91,12 @@ impl<M: Memory> Memory for PageCache<M> {
     fn slice(&self, addr: Addr, len: usize) -> Option<&[u8]> {
         self.memory.slice(addr, len)
     }
+
+    fn forget(&self) {
+        for shard in &self.shards {
+            shard.write().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -212,6 +212,42 @@ impl Image {
         table().unwrap_or_default()
     }
 
+    /// Where the loader puts the address of a function of another file, by its name: a slot of the
+    /// global offset table.
+    #[must_use]
+    pub fn import_slot(&self, name: &str) -> Option<u64> {
+        const SHT_RELA: u32 = 4;
+        const RELA_BYTES: usize = 24;
+        const SYMBOL_BYTES: u64 = 24;
+        /// `R_X86_64_GLOB_DAT`, `R_X86_64_JUMP_SLOT`, and those of aarch64.
+        const KINDS: [u32; 4] = [6, 7, 1025, 1026];
+        let dynsym = self.sections.iter().find(|section| section.sh_type == SHT_DYNSYM)?;
+        let names = self.sections.get(usize::try_from(dynsym.sh_link).ok()?)?;
+        let names = self.source.part(names.sh_offset, names.sh_size).ok()?;
+        let symbols = self.source.part(dynsym.sh_offset, dynsym.sh_size).ok()?;
+        let is_named = |number: u64| {
+            let at = number.checked_mul(SYMBOL_BYTES).and_then(|at| usize::try_from(at).ok());
+            let word = at.and_then(|at| symbols.get(at..)).and_then(|symbol| symbol.first_chunk());
+            let name_at = word.map(|word| u32::from_le_bytes(*word));
+            name_at.is_some_and(|at| symbols::is_name(&names, at, name.as_bytes()))
+        };
+        for section in self.sections.iter().filter(|section| section.sh_type == SHT_RELA) {
+            let Ok(table) = self.source.part(section.sh_offset, section.sh_size) else { continue };
+            for row in table.as_chunks::<RELA_BYTES>().0 {
+                let word = |nth: usize| {
+                    let bytes = row.get(nth * 8..).and_then(|rest| rest.first_chunk::<8>());
+                    bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+                };
+                let (offset, info) = (word(0), word(1));
+                let kind = u32::try_from(info & 0xFFFF_FFFF).unwrap_or_default();
+                if KINDS.contains(&kind) && is_named(info >> 32) {
+                    return Some(offset);
+                }
+            }
+        }
+        None
+    }
+
     /// A section by its name, such as `.PyRuntime`.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<Section> {

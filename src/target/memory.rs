@@ -54,6 +54,9 @@ pub trait Memory: Sync {
         None
     }
 
+    /// Forgets what is remembered of the target, so that the next read sees it as it is then.
+    fn forget(&self) {}
+
     /// Reads a byte.
     ///
     /// # Errors

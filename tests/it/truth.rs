@@ -111,8 +111,8 @@ fn every_object_size_type_and_reference_is_what_the_process_says() -> Result<()>
     });
     let (right, edges) = inferred.into_inner().unwrap_or_default();
     println!("inferred references: {right} of {edges} are right");
-    // Measured at more than 99 in 100; below this something has come apart.
-    ensure!(right * 100 >= edges * 98, "only {right} of {edges} inferred references are right");
+    // The code of every type of the standard library can be followed, so that none is left to be inferred.
+    ensure!(right * 1000 >= edges * 995, "only {right} of {edges} inferred references are right");
     ensure!(
         failures.is_empty(),
         "{} of {} differ:\n{}",

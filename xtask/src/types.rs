@@ -185,8 +185,8 @@ const INTRODUCTION: &str = "\
 
 - **exact**: size and references are what the process itself says with `sys.getsizeof()` and
   `gc.get_referents()`. This document is only written where every such number is equal.
-- **inferred**: pyheap has no rule for the type, so it scans the memory of its objects for addresses
-  of objects. The percentage is the part of references that are right: those that both the scan and
+- **inferred**: pyheap has no rule for the type and could not follow the machine code of its
+  `tp_traverse`, so it scans the memory of its objects for addresses of objects. The percentage is the part of references that are right: those that both the scan and
   the process have, of those that either has, rounded down. Where neither has any there is no number.
 - **estimated**: the size is what the type declares (`tp_basicsize`), without what a `__sizeof__` may
   add.

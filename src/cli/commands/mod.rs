@@ -4,6 +4,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod histogram;
+mod holders;
 mod manual;
 mod objects;
 mod ps;
@@ -22,6 +23,9 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Histogram(args) => histogram::run(args, context),
         Command::Objects(args) => objects::run(args, context),
         Command::Show(args) => show::run(args, context),
+        Command::Why(args) => holders::why(args, context),
+        Command::Cycles(args) => holders::cycles_of(args, context),
+        Command::Garbage(args) => holders::garbage(args, context),
         Command::Stacks(args) => stacks::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),

@@ -30,6 +30,8 @@ pub(super) struct Symbols {
     pub(super) type_type: Option<u64>,
     /// `PyLong_FromSsize_t` and `PyLong_FromSize_t`.
     pub(super) long_from: [Option<u64>; 2],
+    /// The slot with the address of `strcmp`.
+    pub(super) strcmp_slot: Option<u64>,
 }
 
 impl Binaries {
@@ -71,6 +73,7 @@ fn symbols(image: &Image) -> Option<Symbols> {
         py_version: value("Py_Version"),
         set_dummy: value("_PySet_Dummy"),
         type_type: value("PyType_Type"),
+        strcmp_slot: image.import_slot("strcmp"),
         long_from: [value("PyLong_FromSsize_t"), value("PyLong_FromSize_t")],
     })
 }

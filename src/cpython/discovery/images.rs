@@ -27,6 +27,8 @@ pub(super) struct Candidate {
     pub(super) type_type: Option<Addr>,
     /// `PyLong_FromSsize_t` and `PyLong_FromSize_t`.
     pub(super) long_from: [Option<Addr>; 2],
+    /// The slot with the address of `strcmp`.
+    pub(super) strcmp_slot: Option<Addr>,
 }
 
 /// A file that is mapped, once for all of its mappings.
@@ -113,6 +115,7 @@ impl<'map> Mapped<'map> {
                 set_dummy: symbols.set_dummy.map(at),
                 type_type: symbols.type_type.map(at),
                 long_from: symbols.long_from.map(|value| value.map(at)),
+                strcmp_slot: symbols.strcmp_slot.map(at),
             }
         };
         biases.into_iter().map(candidate).collect()
@@ -155,6 +158,7 @@ pub(super) fn scan(map: &MemoryMap, memory: &impl Memory) -> Vec<Candidate> {
                     set_dummy: None,
                     type_type: None,
                     long_from: [None; 2],
+                    strcmp_slot: None,
                 });
             }
         }

@@ -2,7 +2,7 @@
 
 use iced_x86::{ConditionCode, FlowControl, Instruction, Mnemonic, OpKind};
 
-use super::machine::{Flags, Machine, RAX, RDI, RETURN, RSP, VISIT};
+use super::machine::{Flags, Machine, RAX, RDI, RETURN, RSI, RSP, VISIT};
 use super::operand::{extend, mask, sign_bit};
 use super::{Code, Stuck};
 use crate::addr::Addr;
@@ -37,6 +37,12 @@ pub(super) fn run<M: Memory>(
                 tell(Event::Answered(machine.get(RDI)));
                 return Ok(());
             }
+            at if at == code.strcmp.0 && at != 0 => {
+                let order = machine.compare_strings()?;
+                machine.set(RAX, order);
+                machine.instruction = machine.pop()?;
+                continue;
+            }
             _ => {}
         }
         let block = code.block(machine.memory(), machine.instruction)?;
@@ -54,6 +60,22 @@ pub(super) fn run<M: Memory>(
 }
 
 impl<M: Memory> Machine<'_, M> {
+    /// `strcmp(rdi, rsi)`, as the number that it returns.
+    fn compare_strings(&self) -> Result<u64, Stuck> {
+        /// Names of capsules and types are shorter.
+        const MAX_BYTES: u64 = 1 << 12;
+        for nth in 0..MAX_BYTES {
+            let (mut a, mut b) = ([0], [0]);
+            self.read(self.get(RDI).wrapping_add(nth), &mut a)?;
+            self.read(self.get(RSI).wrapping_add(nth), &mut b)?;
+            let ([a], [b]) = (a, b);
+            if a != b || a == 0 {
+                return Ok((i64::from(a) - i64::from(b)).cast_unsigned() & mask(4));
+            }
+        }
+        Err(Stuck::Steps)
+    }
+
     fn is_not_known<T>(&self) -> Result<T, Stuck> {
         Err(Stuck::Instruction(Addr(self.instruction)))
     }

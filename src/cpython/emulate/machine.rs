@@ -45,6 +45,7 @@ pub(super) struct Machine<'m, M> {
 
 pub(super) const RSP: usize = 4;
 pub(super) const RDI: usize = 7;
+pub(super) const RSI: usize = 6;
 pub(super) const RAX: usize = 0;
 
 impl<'m, M: Memory> Machine<'m, M> {

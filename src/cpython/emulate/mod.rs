@@ -50,6 +50,8 @@ pub struct Code {
     thread_pointer: Addr,
     /// Functions whose call is the answer.
     answers: Vec<Addr>,
+    /// The C library's `strcmp`, whose instructions are of the newest processors.
+    strcmp: Addr,
 }
 
 /// The most steps of one call: a container in C visits each of its items in a handful of them.
@@ -57,10 +59,11 @@ const MAX_STEPS: u64 = 1 << 22;
 
 impl Code {
     /// The code of a target. `thread_pointer` is where `fs` points to in the thread that is pretended
-    /// to run it; a call of one of `answers`, functions that make an `int` of a number, is an answer.
+    /// to run it; a call of one of `answers`, functions that make an `int` of a number, is an answer;
+    /// a call of `strcmp` is not followed, but done.
     #[must_use]
-    pub fn new(thread_pointer: Addr, answers: Vec<Addr>) -> Self {
-        Self { thread_pointer, answers, ..Self::default() }
+    pub fn new(thread_pointer: Addr, answers: Vec<Addr>, strcmp: Addr) -> Self {
+        Self { thread_pointer, answers, strcmp, ..Self::default() }
     }
 
     /// Follows `tp_traverse(self, visit, arg)` and gives every object that it visits to `visit`.

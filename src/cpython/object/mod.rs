@@ -15,6 +15,7 @@ mod generator;
 mod instance;
 mod line;
 mod lru_cache;
+mod member;
 mod ndarray;
 mod referents;
 mod sequence;
@@ -31,8 +32,9 @@ use crate::target::memory::{Memory, ReadError};
 pub use dict::{DictEntry, DictKeysView};
 pub use edge::{EdgeSink, Label, Name, Run, Sight};
 pub use frame::{FrameView, LocalSlot};
+pub use member::CMethod;
 pub use size::Size;
-pub use type_object::{CMethod, Native, Slot, TypeInfo};
+pub use type_object::{Native, Slot, TypeInfo};
 
 use super::emulate::Code;
 use super::layout::features::RefCount;
@@ -103,6 +105,8 @@ pub struct Known {
     pub interpreter: Addr,
     /// `PyLong_FromSsize_t` and `PyLong_FromSize_t`.
     pub long_from: [Addr; 2],
+    /// The C library's `strcmp`, as this process has it: there is one for each kind of processor.
+    pub strcmp: Addr,
 }
 
 /// A reference count as it stands in memory.

@@ -1,7 +1,7 @@
 //! Thread states (`PyThreadState`, `Include/cpython/pystate.h`): the list of an interpreter, and
 //! where each thread's frames begin.
 
-use super::{DecodeError, Objects};
+use super::{DecodeError, FrameView, Objects};
 use crate::addr::Addr;
 use crate::cpython::layout::OB_SIZE;
 use crate::target::memory::Memory;
@@ -89,6 +89,24 @@ impl<M: Memory> Objects<'_, M> {
             words.extend(self.stack_ref(word));
         })?;
         Ok(words)
+    }
+
+    /// Whether memory says how much of a frame's evaluation stack is in use: while a frame runs, or
+    /// waits for C code that it has called, up to 3.13 only a register knows.
+    #[must_use]
+    pub fn knows_stack_top(&self, view: FrameView) -> bool {
+        let at = &self.layout.at;
+        let (frame, memory) = (view.at, self.memory);
+        match (
+            at.frame_object.f_stacktop,
+            at.frame_object.f_stackdepth,
+            at.interpreter_frame.stacktop,
+        ) {
+            (Some(top), _, _) => memory.addr(frame + top).is_ok_and(|top| !top.is_null()),
+            (_, Some(depth), _) => memory.i32(frame + depth).is_ok_and(|depth| depth >= 0),
+            (_, _, Some(top)) => memory.i32(frame + top).is_ok_and(|top| top >= 0),
+            (None, None, None) => true,
+        }
     }
 
     /// `f_blockstack` (up to 3.10): the level of the innermost block.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{DecodeError, Known, Objects};
+use super::member::{MEMBER_SIZE, OBJECT_TYPES};
+use super::{CMethod, DecodeError, Known, Objects};
 use crate::addr::Addr;
 use crate::cpython::layout::features::{
     DICT_SUBCLASS, HAVE_GC, HEAPTYPE, LONG_SUBCLASS, MANAGED_DICT, MANAGED_WEAKREF, StaticTypeDict,
@@ -91,17 +92,6 @@ pub struct Slot {
     pub offset: u64,
     /// The C string of its name.
     pub name: Addr,
-}
-
-/// A method of C code (`PyMethodDef`, `Include/methodobject.h`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CMethod {
-    /// `ml_meth`.
-    pub function: Addr,
-    /// `ml_flags`.
-    pub flags: u32,
-    /// The class that defines it.
-    pub class: Addr,
 }
 
 /// What is known of a type.
@@ -197,12 +187,6 @@ struct RawType {
 /// The largest `tp_basicsize` that is believed, in bytes. CPython has none; the largest seen in
 /// public extensions is some hundred kilobytes.
 const MAX_BASICSIZE: u64 = 1 << 26;
-/// `sizeof(PyMemberDef)`: name, type, offset, flags, doc.
-const MEMBER_SIZE: u64 = 40;
-/// `T_OBJECT_EX` and `T_OBJECT`.
-const OBJECT_TYPES: [i32; 2] = [16, 6];
-/// The most members of a C type that are read.
-const MAX_MEMBERS: u64 = 1 << 10;
 
 impl<M: Memory> Objects<'_, M> {
     /// Reads a type object and all that follows from it for its objects. `resolve` gives the
@@ -257,7 +241,7 @@ impl<M: Memory> Objects<'_, M> {
             own_sizeof || base.as_ref().is_some_and(|base| base.sizeof_in_python);
         let native_sizeof = match &base {
             Some(base) if is_python_class => base.native_sizeof,
-            Some(base) => self.c_method(addr, &raw, "__sizeof__")?.or(base.native_sizeof),
+            Some(base) => self.c_method(addr, raw.flags, "__sizeof__")?.or(base.native_sizeof),
             None => None,
         };
         let native_traverse = match &base {
@@ -358,25 +342,6 @@ impl<M: Memory> Objects<'_, M> {
                     name: self.memory.addr(member)?,
                 });
             }
-        }
-        Ok(())
-    }
-
-    /// The members of a C type that are references (`tp_members`, ended by one without a name).
-    fn read_members(&self, ty: Addr, members: &mut Vec<Slot>) -> Result<(), DecodeError> {
-        let Some(mut member) = self.reference(ty + self.layout.at.ty.tp_members)? else {
-            return Ok(());
-        };
-        for _ in 0..self.limits.members.min(MAX_MEMBERS) {
-            let name = self.memory.addr(member)?;
-            if name.is_null() {
-                break;
-            }
-            if OBJECT_TYPES.contains(&self.memory.i32(member + 8)?) {
-                let offset = self.memory.u64(member + 16)?;
-                members.push(Slot { offset, name });
-            }
-            member = member + MEMBER_SIZE;
         }
         Ok(())
     }
@@ -553,35 +518,6 @@ impl<M: Memory> Objects<'_, M> {
             }
         }
         Ok(None)
-    }
-
-    /// A method that a class of C code defines (`PyMethodDescrObject`, `Include/descrobject.h`); its
-    /// address is null where that is not known.
-    fn c_method(
-        &self,
-        ty: Addr,
-        raw: &RawType,
-        name: &str,
-    ) -> Result<Option<CMethod>, DecodeError> {
-        /// `d_method` of a method descriptor, and `ml_meth` and `ml_flags` of what it points to.
-        const D_METHOD: u64 = 40;
-        const ML_METH: u64 = 8;
-        const ML_FLAGS: u64 = 16;
-        let Some(dict) = self.type_dict(ty, raw.flags)? else { return Ok(None) };
-        let Some(descriptor) = self.dict_get(dict, name)? else { return Ok(None) };
-        // Compilers of Python have descriptors of their own: their methods have no address here.
-        let unknown = CMethod { function: Addr::NULL, flags: 0, class: ty };
-        let kind = self.memory.addr(self.type_at(descriptor)? + self.layout.at.ty.tp_name)?;
-        if self.c_text(kind)? != "method_descriptor" {
-            return Ok(Some(unknown));
-        }
-        let definition = self.memory.addr(descriptor + D_METHOD)?;
-        let read = || {
-            let function = self.memory.addr(definition + ML_METH)?;
-            let flags = self.memory.u32(definition + ML_FLAGS)?;
-            Ok::<_, DecodeError>(CMethod { function, flags, class: ty })
-        };
-        Ok(Some(read().unwrap_or(unknown)))
     }
 
     /// Whether the dictionary of a class has a name.

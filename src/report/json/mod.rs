@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 pub mod diff;
+pub mod garbage;
 pub mod histogram;
 pub mod objects;
 pub mod processes;
 pub mod stacks;
+pub mod why;
 
 /// The number of the schema. Fields are added, never renamed, within one.
 pub const SCHEMA: u32 = 1;

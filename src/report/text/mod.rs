@@ -1,8 +1,11 @@
 //! Results for people.
 
+pub mod cycles;
 pub mod diff;
+pub mod garbage;
 pub mod histogram;
 pub mod objects;
 pub mod path;
 pub mod processes;
 pub mod stacks;
+pub mod why;

@@ -33,6 +33,12 @@ pub fn line(path: &Path, full_names: bool) -> String {
     clean(&append(root, &path.steps, full_names))
 }
 
+/// The line of a circle, whose last step is its first object again.
+#[must_use]
+pub fn circle(steps: &[Step], full_names: bool) -> String {
+    clean(&append(String::new(), steps, full_names))
+}
+
 /// How a group of objects is held, as the end of `held by …`: by a path, or by a reference cycle,
 /// which is told with the path from it.
 #[must_use]

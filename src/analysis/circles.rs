@@ -1,0 +1,336 @@
+//! Reference cycles, grouped by shape: what people call a cycle is one circle of named references
+//! within a strongly connected component.
+//!
+//! Most components of a healthy heap are the interpreter's own: a class and its `__mro__`, a function
+//! and its module. They are one big knot, which is told in one line. What matters are cycles that
+//! nothing but themselves holds.
+
+use rustc_hash::FxHashMap;
+
+use super::collection::{Collection, uncollectable};
+use super::components::{Components, all_referents};
+use super::diff::bytes_of;
+use super::paths::{Step, circle_steps};
+use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind, ShapeId, StringId};
+
+/// Whether a cycle is garbage.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum State {
+    /// A collection would free it.
+    Garbage,
+    /// Nothing holds it, and no collection will ever free it: the collector does not see one of its
+    /// references, or has put it into `gc.garbage`.
+    Uncollectable,
+    /// Something else holds it.
+    Alive,
+}
+
+impl State {
+    /// The word of the contract.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Garbage => "garbage",
+            Self::Uncollectable => "uncollectable",
+            Self::Alive => "alive",
+        }
+    }
+}
+
+/// Cycles of one shape.
+#[derive(Clone, Debug)]
+pub struct CycleGroup {
+    /// One circle: the first step is repeated as the last, with the label that leads back.
+    pub shape: Vec<Step>,
+    /// Whether they are garbage.
+    pub state: State,
+    /// How many components have this shape.
+    pub count: u64,
+    /// The objects in them.
+    pub objects: u64,
+    /// Their shallow bytes.
+    pub shallow_bytes: u64,
+    /// What would be freed with them, themselves included (shallow and buffer bytes); of cycles that
+    /// are alive only their own.
+    pub retained_bytes: u64,
+    /// The hidden reference that the collector does not see, if that is why they stay.
+    pub hidden_edge: Option<String>,
+    /// Whether a class in them has a finalizer that may bring them back to life.
+    pub has_finalizer: bool,
+    /// Whether they are of modules, classes and functions alone, as every program has them.
+    pub is_code: bool,
+    /// The object at which the circle of one of them begins.
+    pub example: ObjectId,
+}
+
+/// Whether the dictionary hops of circles are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hops {
+    /// `self.rows`, as people write it.
+    Folded,
+    /// Every object on the way.
+    All,
+}
+
+/// One component before it is grouped.
+struct Cycle {
+    speaker: ObjectId,
+    state: State,
+    objects: u64,
+    shallow_bytes: u64,
+    retained_bytes: u64,
+    has_finalizer: bool,
+    is_code: bool,
+}
+
+/// The cycles of a heap: garbage and uncollectable ones first, most bytes first.
+#[must_use]
+pub fn cycles(graph: &HeapGraph, collection: &Collection, hops: Hops) -> Vec<CycleGroup> {
+    let components = Components::new(graph, |_| true);
+    let held = held_along(graph, collection, &components);
+    let stuck = Stuck::new(graph, collection);
+    let finalizers = finalizer_types(graph);
+    let mut groups: FxHashMap<(State, Vec<Step>), CycleGroup> = FxHashMap::default();
+    for number in 0..u32::try_from(components.len()).unwrap_or(u32::MAX) {
+        let members = components.members(number);
+        if !components.is_cyclic(graph, number) {
+            continue;
+        }
+        let Some(speaker) = speaker(graph, members, &held) else { continue };
+        let state = match () {
+            () if members.iter().all(|&object| stuck.is_stuck(object)) => State::Uncollectable,
+            () if members.iter().any(|&object| collection.is_unreachable(object)) => State::Garbage,
+            () => State::Alive,
+        };
+        let own: u64 = members.iter().map(|&object| bytes_of(graph, object)).sum();
+        let along: u64 = members.iter().filter_map(|member| held.get(member)).sum();
+        let cycle = Cycle {
+            speaker,
+            state,
+            objects: members.len() as u64,
+            shallow_bytes: members.iter().map(|&object| graph.shallow_bytes_of(object)).sum(),
+            retained_bytes: own.saturating_add(along),
+            has_finalizer: members.iter().any(|&object| {
+                finalizers.get(graph.type_of(object).index()).copied().unwrap_or_default()
+            }),
+            is_code: state == State::Alive && is_code(graph, members),
+        };
+        add(graph, &components, &cycle, hops, &mut groups);
+    }
+    let mut groups: Vec<CycleGroup> = groups.into_values().collect();
+    groups.sort_by_key(|group| {
+        let bytes = std::cmp::Reverse(group.retained_bytes);
+        (
+            group.state == State::Alive,
+            group.is_code,
+            bytes,
+            std::cmp::Reverse(group.objects),
+            group.example,
+        )
+    });
+    groups
+}
+
+/// Adds a component to the group of its shape.
+fn add(
+    graph: &HeapGraph,
+    components: &Components,
+    cycle: &Cycle,
+    hops: Hops,
+    groups: &mut FxHashMap<(State, Vec<Step>), CycleGroup>,
+) {
+    let circle = components.circle(graph, cycle.speaker);
+    let hidden = circle.iter().find_map(|&(object, nth)| {
+        let nth = nth.checked_sub(graph.referents.of(object).len())?;
+        let label = graph.hidden_label(object, nth);
+        Some(format!("{} {label}", graph.type_name_of(object)))
+    });
+    let shape = circle_steps(graph, &circle, hops == Hops::Folded);
+    let shape: Vec<Step> = shape.into_iter().map(without_position).collect();
+    let group = groups.entry((cycle.state, shape.clone())).or_insert_with(|| CycleGroup {
+        shape,
+        state: cycle.state,
+        count: 0,
+        objects: 0,
+        shallow_bytes: 0,
+        retained_bytes: 0,
+        hidden_edge: None,
+        has_finalizer: false,
+        is_code: cycle.is_code,
+        example: cycle.speaker,
+    });
+    group.count += 1;
+    group.objects += cycle.objects;
+    group.shallow_bytes = group.shallow_bytes.saturating_add(cycle.shallow_bytes);
+    group.retained_bytes = group.retained_bytes.saturating_add(cycle.retained_bytes);
+    group.has_finalizer |= cycle.has_finalizer;
+    group.is_code &= cycle.is_code;
+    if cycle.state == State::Uncollectable {
+        group.hidden_edge = group.hidden_edge.take().or(hidden);
+    }
+}
+
+/// `[17]` becomes `[*]`: cycles that differ by positions only have one shape. Keys of dictionaries
+/// keep their types.
+fn without_position(step: Step) -> Step {
+    let is_index = step.label.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let label = match is_index {
+        Some(inner) if inner.bytes().all(|byte| byte.is_ascii_digit()) => "[*]".to_owned(),
+        Some(inner) if inner.contains(" #") => "[*]".to_owned(),
+        _ => step.label,
+    };
+    Step { label, ..step }
+}
+
+/// The object at which the circle of a component is told: of a class of its own; the one on which
+/// most hangs; the hub; by name, so that alike components begin alike.
+fn speaker(
+    graph: &HeapGraph,
+    members: &[ObjectId],
+    held: &FxHashMap<ObjectId, u64>,
+) -> Option<ObjectId> {
+    let held_by = |object: ObjectId| held.get(&object).copied().unwrap_or_default();
+    members.iter().copied().max_by_key(|&member| {
+        let name = graph.type_name_of(member);
+        let own = !name.starts_with("builtins.");
+        // What hangs on an instance's dictionary hangs on the instance.
+        let names = all_referents(graph, member);
+        let names = names.filter(|&to| graph.flags_of(to).has(ObjectFlags::NAMESPACE));
+        let along = held_by(member).saturating_add(names.map(held_by).sum());
+        let degree = all_referents(graph, member).count();
+        (own, along, degree.min(16), name, member)
+    })
+}
+
+/// Whether a component is the knot of modules, classes and functions, or a class and what describes
+/// it.
+fn is_code(graph: &HeapGraph, members: &[ObjectId]) -> bool {
+    let mro = graph.strings.find("__mro__");
+    // What a class on the heap visits, a static one owns without saying so.
+    let has = |shapes: &[ShapeId], object: ObjectId, name: StringId| {
+        let shape = shapes.get(object.index()).copied().unwrap_or_default();
+        graph.shapes.labels(shape).any(|label| label == EdgeLabel::Attribute(name))
+    };
+    let is_class = |object: ObjectId| {
+        mro.is_some_and(|mro| {
+            has(&graph.shapes_of, object, mro) || has(&graph.hidden_shapes_of, object, mro)
+        })
+    };
+    let is_builtin = |object: ObjectId| graph.type_name_of(object).starts_with("builtins.");
+    let is = |object: ObjectId, name: &str| graph.type_name_of(object) == name;
+    members.iter().any(|&member| is(member, "builtins.module"))
+        || members.iter().all(|&member| is_builtin(member) || is_class(member))
+            && members.iter().any(|&member| is_class(member) || is(member, "builtins.function"))
+}
+
+/// What goes along with each object of a cycle, in bytes: everything that is freed and in no cycle
+/// counts for the object that leads to it by the fewest steps.
+fn held_along(
+    graph: &HeapGraph,
+    collection: &Collection,
+    components: &Components,
+) -> FxHashMap<ObjectId, u64> {
+    let is_cyclic = |object: ObjectId| {
+        components.of(object).is_some_and(|number| components.is_cyclic(graph, number))
+    };
+    let mut owner: FxHashMap<ObjectId, ObjectId> = FxHashMap::default();
+    let mut held: FxHashMap<ObjectId, u64> = FxHashMap::default();
+    let cyclic = collection.unreachable.iter().copied().filter(|&object| is_cyclic(object));
+    let mut queue: Vec<ObjectId> = cyclic.collect();
+    owner.extend(queue.iter().map(|&object| (object, object)));
+    let mut next = 0;
+    while let Some(&object) = queue.get(next) {
+        next += 1;
+        let Some(&first) = owner.get(&object) else { continue };
+        for to in all_referents(graph, object) {
+            if collection.is_freed(to) && !owner.contains_key(&to) {
+                owner.insert(to, first);
+                let sum = held.entry(first).or_default();
+                *sum = sum.saturating_add(bytes_of(graph, to));
+                queue.push(to);
+            }
+        }
+    }
+    held
+}
+
+/// The objects that nothing holds, and that no collection frees all the same.
+struct Stuck {
+    stuck: Vec<bool>,
+}
+
+impl Stuck {
+    /// With all references counted, hidden ones too, what has none from outside of a cycle is held
+    /// by itself alone; if the collector would not free it, nothing ever does.
+    fn new(graph: &HeapGraph, collection: &Collection) -> Self {
+        use super::references::{found_references, unexplained};
+        let found = found_references(graph);
+        let mut alive = vec![false; graph.len()];
+        let mut left: Vec<ObjectId> = Vec::new();
+        let reach = |object: ObjectId, alive: &mut Vec<bool>, left: &mut Vec<ObjectId>| {
+            if let Some(flag) = alive.get_mut(object.index())
+                && !*flag
+            {
+                *flag = true;
+                left.push(object);
+            }
+        };
+        for root in graph.roots.iter().filter(|root| root.kind != RootKind::Collector) {
+            reach(root.object, &mut alive, &mut left);
+        }
+        for object in graph.ids() {
+            if unexplained(graph, object, &found).is_none_or(|count| count > 0) {
+                reach(object, &mut alive, &mut left);
+            }
+        }
+        while let Some(object) = left.pop() {
+            for to in all_referents(graph, object) {
+                reach(to, &mut alive, &mut left);
+            }
+        }
+        let mut stuck: Vec<bool> =
+            graph.ids().map(|object| !alive.get(object.index()).copied().unwrap_or(true)).collect();
+        for object in graph.ids().filter(|&object| collection.is_freed(object)) {
+            if let Some(flag) = stuck.get_mut(object.index()) {
+                *flag = false;
+            }
+        }
+        for object in uncollectable(graph) {
+            if let Some(flag) = stuck.get_mut(object.index()) {
+                *flag = true;
+            }
+        }
+        Self { stuck }
+    }
+
+    fn is_stuck(&self, object: ObjectId) -> bool {
+        self.stuck.get(object.index()).copied().unwrap_or_default()
+    }
+}
+
+/// For each type, whether it or a base of it in Python defines `__del__`.
+#[must_use]
+pub fn finalizer_types(graph: &HeapGraph) -> Vec<bool> {
+    let Some(name) = graph.strings.find("__del__") else { return vec![false; graph.types.len()] };
+    let has_name = |dict: ObjectId| {
+        let shape = graph.shapes_of.get(dict.index()).copied().unwrap_or_default();
+        let wanted = EdgeLabel::Attribute(name);
+        graph.shapes.labels(shape).any(|label| label == wanted)
+    };
+    let defines = |class: ObjectId| {
+        all_referents(graph, class)
+            .any(|to| graph.flags_of(to).has(ObjectFlags::NAMESPACE) && has_name(to))
+    };
+    graph
+        .types
+        .iter()
+        .map(|row| {
+            let Some(class) = graph.find(row.addr) else { return false };
+            // The classes in its `__mro__`.
+            let bases = all_referents(graph, class)
+                .filter(|&to| graph.type_name_of(to) == "builtins.tuple")
+                .flat_map(|tuple| all_referents(graph, tuple).collect::<Vec<_>>());
+            defines(class) || bases.collect::<Vec<_>>().into_iter().any(defines)
+        })
+        .collect()
+}

@@ -1,0 +1,46 @@
+//! The document of `why`.
+
+use serde::Serialize;
+
+use super::{RootJson, StepJson, steps};
+use crate::analysis::HeldBy;
+use crate::facts::{Facts, ProcessFacts};
+use crate::graph::HeapGraph;
+use crate::report::units::share;
+
+/// How objects are held.
+#[derive(Debug, Serialize)]
+pub struct WhyJson<'a> {
+    process: &'a ProcessFacts,
+    paths: Vec<PathJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PathJson<'a> {
+    objects: u64,
+    bytes: u64,
+    share: f64,
+    root: RootJson<'a>,
+    steps: Vec<StepJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cycle: Vec<StepJson<'a>>,
+    example: String,
+}
+
+impl<'a> WhyJson<'a> {
+    /// The document of some objects.
+    #[must_use]
+    pub fn new(facts: &'a Facts, graph: &HeapGraph, held_by: &'a [HeldBy]) -> Self {
+        let objects = held_by.iter().map(|held| held.objects).sum();
+        let path = |held: &'a HeldBy| PathJson {
+            objects: held.objects,
+            bytes: held.bytes,
+            share: share(held.objects, objects),
+            root: (&held.path.root).into(),
+            steps: steps(&held.path.steps),
+            cycle: steps(&held.cycle),
+            example: graph.addr(held.example).to_string(),
+        };
+        Self { process: &facts.process, paths: held_by.iter().map(path).collect() }
+    }
+}

@@ -1,0 +1,79 @@
+//! `cycles`: what refers to itself in circles, garbage first.
+
+use std::io::{self, Write};
+
+use super::path;
+use crate::analysis::{CycleGroup, State};
+use crate::facts::Facts;
+use crate::report::{Layout, units};
+
+/// Each shape in a few lines; cycles that are alive are code, mostly, and told last.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write(
+    out: &mut dyn Write,
+    facts: &Facts,
+    groups: &[CycleGroup],
+    layout: &Layout,
+) -> io::Result<()> {
+    super::histogram::header(out, facts, layout)?;
+    let dead = groups.iter().filter(|group| group.state != State::Alive);
+    if dead.clone().next().is_none() {
+        writeln!(out, "no cycle is garbage\n")?;
+    }
+    let told: Vec<&CycleGroup> = groups.iter().filter(|group| !group.is_code).collect();
+    for group in told.iter().take(layout.limit) {
+        one(out, group, layout)?;
+    }
+    let hidden = told.len().saturating_sub(layout.limit);
+    if hidden > 0 {
+        let more = format!("… and {hidden} shapes more (-n {} shows all)", told.len());
+        writeln!(out, "{}", layout.style.dim(&more))?;
+    }
+    let code = groups.iter().filter(|group| group.is_code);
+    let (cycles, objects) = code
+        .fold((0, 0), |(cycles, objects), group| (cycles + group.count, objects + group.objects));
+    if cycles > 0 {
+        let more = format!(
+            "not shown: {} cycles of {} objects, alive, the knot of modules, classes and functions \
+             that every program is (--json has them)",
+            units::count(cycles),
+            units::count(objects),
+        );
+        writeln!(out, "{}", layout.style.dim(&more))?;
+    }
+    Ok(())
+}
+
+fn one(out: &mut dyn Write, group: &CycleGroup, layout: &Layout) -> io::Result<()> {
+    let count = match group.count {
+        1 => "1 cycle".to_owned(),
+        count => format!("{} cycles", units::count(count)),
+    };
+    let along = match group.retained_bytes > group.shallow_bytes && group.state != State::Alive {
+        true => format!(", {} with what hangs on them", units::bytes(group.retained_bytes)),
+        false => String::new(),
+    };
+    let title = format!(
+        "{}  {count} of {} objects, {}{along}",
+        group.state.name(),
+        units::count(group.objects / group.count.max(1)),
+        units::bytes(group.shallow_bytes),
+    );
+    let title = match group.state {
+        State::Alive => title,
+        State::Garbage | State::Uncollectable => layout.style.red(&title),
+    };
+    writeln!(out, "{title}")?;
+    let line = path::circle(&group.shape, layout.full_names);
+    writeln!(out, "    {}", path::wrapped(&line, layout.width, 4, 8))?;
+    if let Some(edge) = &group.hidden_edge {
+        let edge = edge.replace(char::is_control, "\u{fffd}");
+        writeln!(out, "    the collector does not see {edge}: no collection will free it")?;
+    }
+    if group.has_finalizer {
+        writeln!(out, "    a __del__ may bring it back to life")?;
+    }
+    writeln!(out)
+}

@@ -1,0 +1,38 @@
+//! `why`: what keeps objects alive.
+
+use std::io::{self, Write};
+
+use super::path;
+use crate::analysis::HeldBy;
+use crate::facts::Facts;
+use crate::report::{Layout, short_type, units};
+
+/// The ways in which some objects are held, most bytes first.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write(
+    out: &mut dyn Write,
+    facts: &Facts,
+    name: &str,
+    held_by: &[HeldBy],
+    layout: &Layout,
+) -> io::Result<()> {
+    super::histogram::header(out, facts, layout)?;
+    let objects: u64 = held_by.iter().map(|held| held.objects).sum();
+    let bytes: u64 = held_by.iter().map(|held| held.bytes).sum();
+    let title = format!("{} {}, {}", units::count(objects), short_type(name), units::bytes(bytes));
+    writeln!(out, "{}", layout.style.bold(&title.replace(char::is_control, "\u{fffd}")))?;
+    for held in held_by.iter().take(layout.limit) {
+        let share = units::percent(held.objects, objects);
+        let line = path::holder(held, layout.full_names);
+        let line = path::wrapped(&line, layout.width, 28, 12);
+        writeln!(out, "  {share:>7}  {:>9}  {line}", units::count(held.objects))?;
+    }
+    let hidden = held_by.len().saturating_sub(layout.limit);
+    if hidden > 0 {
+        let more = format!("… and {hidden} ways more (-n {} shows all)", held_by.len());
+        writeln!(out, "{}", layout.style.dim(&more))?;
+    }
+    Ok(())
+}
