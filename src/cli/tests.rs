@@ -74,6 +74,18 @@ fn heap(pid: u32, sessions: u64) -> Snapshot {
     Snapshot { facts, graph: b.build() }
 }
 
+/// Two dictionaries that hold each other, and nothing else.
+fn lost() -> Snapshot {
+    let mut b = GraphBuilder::new();
+    let pair = [b.object(0x100, "builtins.dict", 200), b.object(0x200, "builtins.dict", 200)];
+    for (from, to) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+        b.flag(from, ObjectFlags::GC_TRACKED);
+        b.refcount(from, 1);
+        b.item(from, 0, to);
+    }
+    Snapshot { graph: b.build(), ..heap(7, 0) }
+}
+
 /// Runs a command line; gives stdout, stderr and the exit code.
 fn pyheap(words: &str) -> (String, String, u8) {
     let mut damaged = heap(9, 1);
@@ -82,6 +94,7 @@ fn pyheap(words: &str) -> (String, String, u8) {
         ("7".to_owned(), heap(7, 2)),
         ("8".to_owned(), heap(8, 4)),
         ("9".to_owned(), damaged),
+        ("lost.parquet".to_owned(), lost()),
         ("old.parquet".to_owned(), heap(7, 2)),
         ("mid.parquet".to_owned(), heap(7, 3)),
         ("new.parquet".to_owned(), heap(7, 102)),
@@ -133,6 +146,15 @@ fn a_histogram_is_what_a_tired_engineer_wants() {
 
     7 objects (2 tracked by the collector, 0 frozen), 640 B shallow, 100 B in buffers
     ");
+}
+
+#[test]
+fn a_histogram_says_in_one_line_what_waits_for_the_collector() {
+    let line = "\n400 B in 2 objects wait for the collector: pyheap garbage names them\n";
+    let (out, _, _) = pyheap("hist lost.parquet");
+    assert!(out.contains(line), "{out}");
+    let (out, _, _) = pyheap("hist old.parquet");
+    assert!(!out.contains("wait for the collector"), "{out}");
 }
 
 #[test]
@@ -369,6 +391,6 @@ fn the_help_lists_what_there_is() {
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    insta::assert_snapshot!(commands.join(" "), @"ps snapshot histogram objects show diff doctor demo completions man");
+    insta::assert_snapshot!(commands.join(" "), @"ps snapshot histogram objects show why cycles garbage stacks diff doctor demo completions man");
     assert!(help.contains("Exit codes:\n  0 done"));
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::analysis::Histogram;
+use crate::analysis::garbage::Garbage;
+use crate::analysis::{Collection, Histogram};
 use crate::cli::args::{HeapArgs, HistogramArgs, SnapshotArgs};
 use crate::cli::{Context, operands};
 use crate::error::Error;
@@ -103,7 +104,11 @@ fn one(
         csv::histogram(context.out, &histogram)?;
     } else {
         let layout = context.layout(&args.output);
-        text::histogram::write(context.out, facts, graph, &histogram, &layout)?;
+        let garbage = Garbage::new(graph, &Collection::new(graph));
+        let heap_bytes = histogram.totals.bytes();
+        let waiting = text::garbage::waiting(&garbage, heap_bytes);
+        let waiting = waiting.as_deref();
+        text::histogram::write(context.out, facts, graph, &histogram, waiting, &layout)?;
     }
     Ok(None)
 }

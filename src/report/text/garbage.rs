@@ -67,6 +67,20 @@ pub fn summary(garbage: &Garbage) -> String {
     )
 }
 
+/// The one line for a table of the whole heap, which has `heap_bytes` in all; nothing where the
+/// garbage is less than one part in fifty: a little always waits, and says nothing.
+#[must_use]
+pub fn waiting(garbage: &Garbage, heap_bytes: u64) -> Option<String> {
+    let is_material = garbage.bytes() > 0 && garbage.bytes() >= heap_bytes / 50;
+    is_material.then(|| {
+        format!(
+            "{} in {} objects wait for the collector: pyheap garbage names them",
+            units::bytes(garbage.bytes()),
+            units::count(garbage.objects),
+        )
+    })
+}
+
 fn table(out: &mut dyn Write, garbage: &Garbage, layout: &Layout) -> io::Result<()> {
     let mut table = Table::new(&[
         ("count", Align::Right),

@@ -40,7 +40,7 @@ pub fn header(out: &mut dyn Write, facts: &Facts, layout: &Layout) -> io::Result
     writeln!(out, "RSS {rss}, {pause}, {} in all\n", units::seconds(facts.timings.total))
 }
 
-/// The types of a heap, with header and footer.
+/// The types of a heap, with header and footer; `waiting` is the line about garbage, if any.
 ///
 /// # Errors
 /// Those of the writer.
@@ -49,11 +49,12 @@ pub fn write(
     facts: &Facts,
     graph: &HeapGraph,
     histogram: &Histogram,
+    waiting: Option<&str>,
     layout: &Layout,
 ) -> io::Result<()> {
     header(out, facts, layout)?;
     table(out, histogram, layout)?;
-    footer(out, graph, histogram, layout)
+    footer(out, graph, histogram, waiting, layout)
 }
 
 fn table(out: &mut dyn Write, histogram: &Histogram, layout: &Layout) -> io::Result<()> {
@@ -89,6 +90,7 @@ fn footer(
     out: &mut dyn Write,
     graph: &HeapGraph,
     histogram: &Histogram,
+    waiting: Option<&str>,
     layout: &Layout,
 ) -> io::Result<()> {
     let style = layout.style;
@@ -107,6 +109,9 @@ fn footer(
         units::bytes(all.shallow_bytes),
         units::bytes(all.buffers()),
     )?;
+    if let Some(waiting) = waiting {
+        writeln!(out, "{}", style.red(waiting))?;
+    }
     let names = |names: Vec<String>| {
         names.iter().map(|name| short_type(name)).collect::<Vec<_>>().join(", ")
     };
