@@ -6,7 +6,7 @@
 //! preferred to a shorter one from the collector's list. A module's names are as near as the
 //! module, so that they win over the globals of a frame.
 
-mod speakers;
+pub(super) mod speakers;
 
 use rustc_hash::FxHashMap;
 

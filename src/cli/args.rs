@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Show what keeps objects alive: the shortest paths from roots, with names
     Why(WhyArgs),
+    /// Show who retains how much: what would be freed with an object
+    Retained(RetainedArgs),
     /// Show reference cycles, those that are garbage first
     Cycles(CyclesArgs),
     /// Show what gc.collect() would free now, without running it
@@ -299,6 +301,36 @@ pub(crate) struct WhyArgs {
     /// Show every object on the way, dictionaries of instances too (of an address)
     #[arg(long)]
     pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// By what retained bytes are grouped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// Single objects, as a tree
+    Object,
+    /// The type
+    Type,
+    /// The module that defines the type
+    Module,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap retained -p 4242\n  pyheap retained before.parquet 0x7f3a5c1b2e40\n  pyheap retained -p 4242 --by type"
+)]
+pub(crate) struct RetainedArgs {
+    /// A snapshot file, unless -p or -c is given; then an address (0x…), below which to look
+    #[arg(value_name = "SOURCE|ADDRESS", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// By what bytes are told
+    #[arg(long, value_enum, default_value = "object", value_name = "KEY")]
+    pub(crate) by: By,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

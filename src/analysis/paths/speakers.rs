@@ -11,7 +11,7 @@ use crate::graph::{HeapGraph, ObjectId};
 
 /// The object that speaks for each component without a referrer outside it; only objects that
 /// `may_speak` are asked.
-pub(super) fn of(
+pub(in crate::analysis) fn of(
     graph: &HeapGraph,
     components: &Components,
     may_speak: impl Fn(ObjectId) -> bool,

@@ -8,6 +8,7 @@ mod holders;
 mod manual;
 mod objects;
 mod ps;
+mod retained;
 mod show;
 mod stacks;
 
@@ -24,6 +25,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Objects(args) => objects::run(args, context),
         Command::Show(args) => show::run(args, context),
         Command::Why(args) => holders::why(args, context),
+        Command::Retained(args) => retained::run(args, context),
         Command::Cycles(args) => holders::cycles_of(args, context),
         Command::Garbage(args) => holders::garbage(args, context),
         Command::Stacks(args) => stacks::run(args, context),

@@ -9,6 +9,7 @@ pub mod garbage;
 pub mod histogram;
 pub mod objects;
 pub mod processes;
+pub mod retained;
 pub mod stacks;
 pub mod why;
 

@@ -7,5 +7,6 @@ pub mod histogram;
 pub mod objects;
 pub mod path;
 pub mod processes;
+pub mod retained;
 pub mod stacks;
 pub mod why;
