@@ -11,6 +11,12 @@ heap that the child tells. The fork is libc's own, called with the GIL held: os.
 handlers, which end the other threads' states and change the heap. Where other threads *run* (hold(running=True)),
 os.fork() must do, since it renews the GIL.
 
+    driver :  still\n               ------->  the process forks; the child, which stands still, is the one to be read and asked
+                                     <-------  READY <pid of the child>
+
+`still` is for servers, whose other threads go on: of a forked process only the thread that forked goes on. Its heap is
+the server's at that moment, with the states and frames of all threads. The server itself waits for the child's end.
+
 Excluded, and no more than these (E lines): up to 3.10, where an executing frame is an object, the frame of _serve(),
 whose locals and value stack differ between waiting and telling, and the child's own frame above it.
 
@@ -270,11 +276,27 @@ def _serve(read, buffer, fork, commands):
             if pid == 0:
                 _child(buffer)
             write(1, b"TOLD %d\n" % waitpid(pid, 0)[1])
+        elif buffer[0] == 115:  # s
+            _stand_still(read, commands)
         else:
             handler = commands.get(buffer[0])
             write(1, b"?\n" if handler is None else handler())
         pid = handler = None
         buffer[:] = bytes(len(buffer))
+
+
+def _stand_still(read, commands):
+    """Goes on in a child in which nothing else does."""
+    # A thread that waited for the GIL would have asked for it: the child would wait for that thread to take it.
+    sys.setswitchinterval(1000)
+    os.stat("/")  # lets go of the GIL, so that those who have asked have it
+    pid = _libc_fork()
+    if pid == 0:
+        os.write(1, b"READY %d\n" % os.getpid())
+        _serve(read, bytearray(4096), _libc_fork, commands)
+    else:
+        os.waitpid(pid, 0)
+    os._exit(0)
 
 
 def hold(commands=None, running=False, prepare=True):

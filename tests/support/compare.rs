@@ -44,6 +44,21 @@ pub(crate) fn compare_process(
     Ok(compare(&truth, &claims, subject))
 }
 
+/// The same for a server: what is compared is a fork of it that stands still.
+///
+/// # Errors
+/// As [`compare_fixture`].
+pub(crate) fn compare_server(
+    python: &Python,
+    sources: &Path,
+    pyheap: &Path,
+    name: &str,
+) -> Result<Report> {
+    let mut fixture = Fixture::start(python, sources, name, &[])?;
+    fixture.stand_still()?;
+    compare_process(&mut fixture, pyheap, &format!("{} {name} standing still", python.label()))
+}
+
 /// The same for a process that runs on meanwhile: what pyheap saw may be gone when the process tells, so nothing beyond
 /// the closure is looked at.
 ///

@@ -76,11 +76,21 @@ impl Fixture {
         let told = AtomicU64::new(0);
         let mut fixture = Self { child, stdin, stdout, pid: 0, folder, folder_inside, told };
         let line = fixture.line().with_context(|| format!("{name} on {}", python.label()))?;
-        fixture.pid = line
-            .strip_prefix("READY ")
-            .with_context(|| format!("READY expected: {line}"))?
-            .parse()?;
+        fixture.pid = ready_pid(&line)?;
         Ok(fixture)
+    }
+
+    /// Goes on with a fork of the process in which no other thread goes on: the heap of a server at one moment, with the
+    /// states and frames of all its threads.
+    ///
+    /// # Errors
+    /// If the process ended.
+    pub(crate) fn stand_still(&mut self) -> Result<()> {
+        let line = self.ask("still")?;
+        let still = ready_pid(&line)?;
+        anyhow::ensure!(still != self.pid, "the process did not fork");
+        self.pid = still;
+        Ok(())
     }
 
     /// Its process id.
@@ -170,6 +180,12 @@ impl Fixture {
         }
         Ok(line.trim_end().to_owned())
     }
+}
+
+/// The process that says `READY <pid>`.
+fn ready_pid(line: &str) -> Result<u32> {
+    let pid = line.strip_prefix("READY ").with_context(|| format!("READY expected: {line}"))?;
+    Ok(pid.parse()?)
 }
 
 impl Drop for Fixture {
