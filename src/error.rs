@@ -67,6 +67,14 @@ pub enum Error {
     /// The result could not be written.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
+    /// Rules of `check` do not hold.
+    #[error("{failed} of {rules} rules do not hold")]
+    Check {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        rules: usize,
+    },
     /// `--strict`, and the heap has anomalies.
     #[error("{0} anomalies (--strict)")]
     Anomalies(u64),
@@ -87,6 +95,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage { .. } | Self::Lookup(_) => 2,
+            Self::Check { .. } => 3,
             Self::NotPython(_) => 4,
             Self::Permission { .. } => 5,
             Self::Unsupported(_) => 6,

@@ -13,6 +13,7 @@ pub mod paths;
 pub mod references;
 pub mod retained;
 pub mod suspects;
+pub mod verdict;
 
 pub use circles::{CycleGroup, Hops, State, cycles};
 pub use collection::Collection;

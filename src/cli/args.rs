@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::analysis::SortBy;
+use crate::analysis::verdict::Rule;
 use crate::report::style::ColorChoice;
 use crate::source::{CoreOptions, Options, PauseMode};
 
@@ -88,6 +89,8 @@ pub(crate) enum Command {
     Stacks(StacksArgs),
     /// Show what grew between snapshots, and who holds it
     Diff(DiffArgs),
+    /// Hold a heap to rules: exit code 3 and the reason if one does not hold
+    Check(CheckArgs),
     /// Say whether a process can be read, and what to do if not
     Doctor(DoctorArgs),
     /// Find a leak in a small program of our own
@@ -426,6 +429,41 @@ pub(crate) struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "A type without objects has none of them: that is no error.\n\nExamples:\n  pyheap check -p 4242 --max app.Session=1000\n  pyheap check -p 4242 before.parquet --max-growth Session=0 --max-garbage 50M"
+)]
+pub(crate) struct CheckArgs {
+    /// A snapshot file, unless -p or -c is given; then a snapshot file from before
+    #[arg(value_name = "SOURCE|BASELINE", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// At most so many objects of a type
+    #[arg(long, value_name = "TYPE=N", value_parser = type_limit)]
+    max: Vec<(String, u64)>,
+    /// At most so many objects of a type more than in the baseline
+    #[arg(long, value_name = "TYPE=N", value_parser = type_limit)]
+    pub(crate) max_growth: Vec<(String, u64)>,
+    /// At most so many bytes that wait for the collector (such as 50M)
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    max_garbage: Option<u64>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+impl CheckArgs {
+    pub(crate) fn rules(&self) -> Vec<Rule> {
+        let max = self.max.iter().cloned();
+        let max = max.map(|(type_name, objects)| Rule::Max { type_name, objects });
+        let growth = self.max_growth.iter().cloned();
+        let growth = growth.map(|(type_name, objects)| Rule::MaxGrowth { type_name, objects });
+        max.chain(growth).chain(self.max_garbage.map(|bytes| Rule::MaxGarbage { bytes })).collect()
+    }
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  pyheap doctor\n  pyheap doctor 4242")]
 pub(crate) struct DoctorArgs {
     /// A process
@@ -453,6 +491,29 @@ fn pid(text: &str) -> Result<u32, String> {
         None => text.parse(),
     };
     number.ok().filter(|&pid| pid > 0).ok_or_else(|| "not a process id".to_owned())
+}
+
+/// Reads `TYPE=N`.
+fn type_limit(text: &str) -> Result<(String, u64), String> {
+    let (name, limit) = text.rsplit_once('=').ok_or_else(|| "not TYPE=N".to_owned())?;
+    let limit = limit.parse().map_err(|_| format!("{limit} is no number"))?;
+    if name.is_empty() { Err("not TYPE=N".to_owned()) } else { Ok((name.to_owned(), limit)) }
+}
+
+/// Reads a size: a number and `K`, `M` or `G` (powers of 1024), also with `iB` or `B` behind.
+fn bytes(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    let unit = unit.trim_end_matches('B').trim_end_matches('i');
+    let shift = match unit {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err("a size is a number and K, M or G".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "not a size".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }
 
 /// Reads a time: a number and `ms`, `s`, `m` or `h`; a bare number is seconds.
@@ -485,6 +546,21 @@ mod tests {
     fn pids_are_decimal_or_hexadecimal() {
         assert_eq!((pid("4242"), pid("0x1092")), (Ok(4242), Ok(4242)));
         assert!(pid("0").is_err() && pid("-1").is_err() && pid("app").is_err());
+    }
+
+    #[test]
+    fn sizes_have_units_and_limits_have_types() {
+        assert_eq!(
+            (bytes("512"), bytes("50M"), bytes("2GiB")),
+            (Ok(512), Ok(50 << 20), Ok(2 << 30))
+        );
+        assert!(
+            bytes("big").is_err() && bytes("5T").is_err() && bytes("99999999999999999999").is_err()
+        );
+        assert_eq!(type_limit("app.A=3"), Ok(("app.A".to_owned(), 3)));
+        assert!(
+            type_limit("app.A").is_err() && type_limit("=3").is_err() && type_limit("A=x").is_err()
+        );
     }
 
     #[test]

@@ -235,6 +235,28 @@ fn retained_bytes_are_told_as_a_tree_and_by_type() {
     assert_eq!(pyheap("retained old.parquet 0x120 --by type").2, 2);
 }
 
+#[test]
+fn a_rule_that_does_not_hold_is_exit_code_3_with_the_reason() {
+    let (out, _, code) =
+        pyheap("check new.parquet old.parquet --max Session=200 --max-growth Session=10");
+    assert_eq!(code, 3);
+    insta::assert_snapshot!(out, @r"
+    ok      --max Session=200: 102
+    FAILED  --max-growth Session=10: 100, more than 10
+            102 held by module app.cache → list[*] → Session
+    ");
+    let (out, _, code) = pyheap("check new.parquet --max Session=10 --json");
+    assert_eq!(code, 3);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["ok"], false);
+    assert_eq!(document["failures"][0]["found"], 102);
+    assert_eq!(document["failures"][0]["held_by"][0]["root"]["name"], "app");
+    assert_eq!(pyheap("check new.parquet --max Session=102 --max-garbage 1M").2, 0);
+    assert_eq!(pyheap("check lost.parquet --max-garbage 399").2, 3);
+    assert_eq!(pyheap("check new.parquet --max-growth Session=1").2, 2);
+    assert_eq!(pyheap("check new.parquet").2, 2);
+}
+
 /// A report without its first lines, which are of the process.
 fn body(out: &str) -> &str {
     out.split_once("\n\n").map_or(out, |(_, body)| body)
@@ -474,6 +496,6 @@ fn the_help_lists_what_there_is() {
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    insta::assert_snapshot!(commands.join(" "), @"ps snapshot histogram objects show why retained cycles garbage stacks diff doctor demo completions man");
+    insta::assert_snapshot!(commands.join(" "), @"ps snapshot histogram objects show why retained cycles garbage stacks diff check doctor demo completions man");
     assert!(help.contains("Exit codes:\n  0 done"));
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod demo;
 mod diff;
 mod doctor;
@@ -30,6 +31,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Garbage(args) => holders::garbage(args, context),
         Command::Stacks(args) => stacks::run(args, context),
         Command::Diff(args) => diff::run(args, context),
+        Command::Check(args) => check::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Completions { shell } => manual::completions(*shell, context),

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+pub mod check;
 pub mod diff;
 pub mod garbage;
 pub mod histogram;

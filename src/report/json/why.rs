@@ -15,8 +15,9 @@ pub struct WhyJson<'a> {
     paths: Vec<PathJson<'a>>,
 }
 
+/// A way in which objects are held.
 #[derive(Debug, Serialize)]
-struct PathJson<'a> {
+pub struct PathJson<'a> {
     objects: u64,
     bytes: u64,
     share: f64,
@@ -27,12 +28,12 @@ struct PathJson<'a> {
     example: String,
 }
 
-impl<'a> WhyJson<'a> {
-    /// The document of some objects.
+impl<'a> PathJson<'a> {
+    /// All ways of some objects.
     #[must_use]
-    pub fn new(facts: &'a Facts, graph: &HeapGraph, held_by: &'a [HeldBy]) -> Self {
+    pub fn all(graph: &HeapGraph, held_by: &'a [HeldBy]) -> Vec<Self> {
         let objects = held_by.iter().map(|held| held.objects).sum();
-        let path = |held: &'a HeldBy| PathJson {
+        let path = |held: &'a HeldBy| Self {
             objects: held.objects,
             bytes: held.bytes,
             share: share(held.objects, objects),
@@ -41,6 +42,14 @@ impl<'a> WhyJson<'a> {
             cycle: steps(&held.cycle),
             example: graph.addr(held.example).to_string(),
         };
-        Self { process: &facts.process, paths: held_by.iter().map(path).collect() }
+        held_by.iter().map(path).collect()
+    }
+}
+
+impl<'a> WhyJson<'a> {
+    /// The document of some objects.
+    #[must_use]
+    pub fn new(facts: &'a Facts, graph: &HeapGraph, held_by: &'a [HeldBy]) -> Self {
+        Self { process: &facts.process, paths: PathJson::all(graph, held_by) }
     }
 }

@@ -1,5 +1,6 @@
 //! Results for people.
 
+pub mod check;
 pub mod cycles;
 pub mod diff;
 pub mod garbage;

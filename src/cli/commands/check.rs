@@ -1,0 +1,41 @@
+//! `pyheap check`.
+
+use crate::analysis::verdict;
+use crate::cli::args::CheckArgs;
+use crate::cli::{Context, operands};
+use crate::error::Error;
+use crate::report::json::check::CheckJson;
+use crate::report::{json, text};
+
+pub(super) fn run(args: &CheckArgs, context: &mut Context<'_>) -> Result<(), Error> {
+    let (source, rest) = operands::split(&args.source, &args.positional, 1)?;
+    let rules = args.rules();
+    if rules.is_empty() {
+        return Err(Error::usage("no rule: give --max, --max-growth or --max-garbage", None));
+    }
+    let baseline = rest.first().map(|file| operands::file(file)).transpose()?;
+    if !args.max_growth.is_empty() && baseline.is_none() {
+        return Err(Error::usage(
+            "--max-growth needs a baseline",
+            Some("pyheap check new.parquet old.parquet --max-growth TYPE=N"),
+        ));
+    }
+    let options = args.capture.options();
+    // The file first: a process is not stopped for a file that cannot be read.
+    let baseline =
+        baseline.map(|baseline| context.backend.load(&baseline, &options)).transpose()?;
+    let snapshot = context.backend.load(&source, &options)?;
+    let graph = &snapshot.graph;
+    let before = baseline.as_ref().map(|baseline| &baseline.graph);
+    let outcomes = verdict::check(graph, before, &rules)?;
+    if args.output.json {
+        json::write(context.out, "check", CheckJson::new(graph, &outcomes))?;
+    } else {
+        let layout = context.layout(&args.output);
+        text::check::write(context.out, &outcomes, &layout)?;
+    }
+    match outcomes.iter().filter(|outcome| !outcome.holds).count() {
+        0 => context.check(graph),
+        failed => Err(Error::Check { failed, rules: outcomes.len() }),
+    }
+}
