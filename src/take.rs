@@ -10,7 +10,7 @@ use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
 use crate::heap::{self, Observed, WalkOptions, Walked};
 use crate::limits::Limits;
-use crate::target::capture::{CaptureLimits, CapturedMemory, capture};
+use crate::target::capture::{CaptureLimits, CapturedMemory, capture, rehearse};
 use crate::target::pause::{PauseError, Paused};
 use crate::target::process::{AttachError, Process};
 use crate::target::{CaptureError, CoreError, PageCache, threads};
@@ -100,6 +100,9 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let mut held = Duration::ZERO;
     // Before the stop, which would be what they wait for.
     let observed = Observed { pid: Some(pid), threads: threads::observe(pid) };
+    // Our own page faults belong before the pause.
+    let rehearsal = rehearse(&process, &process.memory_map()?, &CaptureLimits::default())?;
+    let mut rehearsal = Some(rehearsal);
     let (captured, map, capture_time) = loop {
         let paused = Paused::stop(&process, options.max_pause.unwrap_or(STOP_LIMIT))?;
         let stopped = Instant::now();
@@ -118,7 +121,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
             max_bytes: None,
             deadline: options.max_pause.map(|limit| stopped + limit.saturating_sub(held)),
         };
-        let captured = capture(&process, &map, &limits)?;
+        let captured = capture(&process, &map, &limits, rehearsal.take().unwrap_or_default())?;
         let capture_time = stopped.elapsed();
         // What was put off can be read only while the target stands still.
         heap::fetch_deferred(&captured, &found, options.limits);

@@ -9,6 +9,7 @@ mod deferred;
 mod headroom;
 mod plan;
 mod regions;
+mod rehearsal;
 
 use super::Failure;
 use super::cache::PageCache;
@@ -16,11 +17,11 @@ use super::live::LiveMemory;
 use super::maps::MemoryMap;
 use super::memory::{Memory, ReadError, ReadErrorKind};
 use super::process::Process;
-use super::sys;
 use crate::addr::{Addr, AddrRange};
 use deferred::Deferred;
 use plan::Plan;
 use regions::{Region, Regions};
+pub use rehearsal::{Rehearsal, rehearse};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -132,7 +133,8 @@ impl DeferredBlock {
     }
 }
 
-/// Copies the writable private memory of a process that stands still.
+/// Copies the writable private memory of a process that stands still, into the buffers of a
+/// rehearsal where they fit.
 ///
 /// # Errors
 /// It would take too much memory or time, or the process is gone.
@@ -140,17 +142,15 @@ pub fn capture(
     process: &Process,
     map: &MemoryMap,
     limits: &CaptureLimits,
+    mut rehearsal: Rehearsal,
 ) -> Result<CapturedMemory, CaptureError> {
     let pid = process.pid();
-    let half = headroom::bytes(pid).map_or(u64::MAX, |bytes| bytes / 2);
-    let limit = limits.max_bytes.unwrap_or(u64::MAX).min(half);
+    let limit = rehearsal.limit(pid, limits);
     let plan = Plan::new(process, map, limits.deadline)?;
     let live = process.memory();
     let mut buffers = Vec::with_capacity(plan.segments.len());
     for segment in &plan.segments {
-        let len = usize::try_from(segment.range.len()).ok();
-        let buffer = len.and_then(sys::zeroed).ok_or(CaptureError::TooLarge { limit })?;
-        buffers.push(buffer);
+        buffers.push(rehearsal.buffer(segment).ok_or(CaptureError::TooLarge { limit })?);
     }
     let copy::Copied { ranges: copied, blocks } =
         copy::copy(&live, &plan, &mut buffers, limit, limits.deadline)?;

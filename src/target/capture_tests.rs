@@ -67,7 +67,7 @@ impl Drop for Target {
 fn pause_and_capture(process: &Process, limits: &CaptureLimits) -> (Paused, CapturedMemory) {
     let paused = Paused::stop(process, Duration::from_secs(10)).unwrap();
     let map = process.memory_map().unwrap();
-    let captured = capture(process, &map, limits).unwrap();
+    let captured = capture(process, &map, limits, Rehearsal::default()).unwrap();
     (paused, captured)
 }
 
@@ -153,10 +153,10 @@ fn a_copy_beyond_its_limits_is_refused() {
     let _paused = Paused::stop(&process, Duration::from_secs(10)).unwrap();
     let map = process.memory_map().unwrap();
     let small = CaptureLimits { max_bytes: Some(1 << 20), deadline: None };
-    let error = capture(&process, &map, &small).unwrap_err();
+    let error = capture(&process, &map, &small, Rehearsal::default()).unwrap_err();
     assert!(matches!(error, CaptureError::TooLarge { limit } if limit == 1 << 20), "{error}");
     let late = CaptureLimits { max_bytes: None, deadline: Some(Instant::now()) };
-    let error = capture(&process, &map, &late).unwrap_err();
+    let error = capture(&process, &map, &late, Rehearsal::default()).unwrap_err();
     assert_eq!(error.failure(), Failure::Refused);
 }
 
@@ -167,6 +167,7 @@ fn a_target_that_ended_is_gone() {
     let map = process.memory_map().unwrap();
     target.child.kill().unwrap();
     target.child.wait().unwrap();
-    let error = capture(&process, &map, &CaptureLimits::default()).unwrap_err();
+    let error =
+        capture(&process, &map, &CaptureLimits::default(), Rehearsal::default()).unwrap_err();
     assert_eq!(error.failure(), Failure::Gone);
 }
