@@ -10,7 +10,9 @@ use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
 use crate::heap::{self, Observed, WalkOptions, Walked};
 use crate::limits::Limits;
-use crate::target::capture::{CaptureLimits, CapturedMemory, capture, rehearse};
+use crate::target::capture::{
+    CaptureLimits, CapturedMemory, Rehearsal, be_the_first_to_go, capture, rehearse,
+};
 use crate::target::pause::{PauseError, Paused};
 use crate::target::process::{AttachError, Process};
 use crate::target::{CaptureError, CoreError, PageCache, threads};
@@ -92,6 +94,7 @@ pub fn find_with(
 /// The process cannot be read, or may not be.
 pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeError> {
     let start = Instant::now();
+    be_the_first_to_go();
     let process = Process::open(pid)?;
     let found = find(&process, options.limits)?;
     let attach = start.elapsed();
@@ -100,9 +103,12 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let mut held = Duration::ZERO;
     // Before the stop, which would be what they wait for.
     let observed = Observed { pid: Some(pid), threads: threads::observe(pid) };
-    // Our own page faults belong before the pause.
-    let rehearsal = rehearse(&process, &process.memory_map()?, &CaptureLimits::default())?;
-    let mut rehearsal = Some(rehearsal);
+    // Our own page faults belong before the pause, and giving back what was not used behind it. A
+    // target that stands still anyway waits for neither.
+    let mut rehearsal = match process.state() {
+        'T' | 't' => Rehearsal::default(),
+        _ => rehearse(&process, &process.memory_map()?, &CaptureLimits::default())?,
+    };
     let (captured, map, capture_time) = loop {
         let paused = Paused::stop(&process, options.max_pause.unwrap_or(STOP_LIMIT))?;
         let stopped = Instant::now();
@@ -121,7 +127,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
             max_bytes: None,
             deadline: options.max_pause.map(|limit| stopped + limit.saturating_sub(held)),
         };
-        let captured = capture(&process, &map, &limits, rehearsal.take().unwrap_or_default())?;
+        let captured = capture(&process, &map, &limits, &mut rehearsal)?;
         let capture_time = stopped.elapsed();
         // What was put off can be read only while the target stands still.
         heap::fetch_deferred(&captured, &found, options.limits);
@@ -130,6 +136,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         pause.stops += 1;
         break (captured, map, capture_time);
     };
+    drop(rehearsal);
     pause.seconds = held.as_secs_f64();
     let before_walk = Instant::now();
     let walked = heap::walk(&captured, &map, &found, walk_options);

@@ -19,10 +19,12 @@ use super::memory::{Memory, ReadError, ReadErrorKind};
 use super::process::Process;
 use crate::addr::{Addr, AddrRange};
 use deferred::Deferred;
+pub use headroom::be_the_first_to_go;
 use plan::Plan;
 use regions::{Region, Regions};
 pub use rehearsal::{Rehearsal, rehearse};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -133,8 +135,8 @@ impl DeferredBlock {
     }
 }
 
-/// Copies the writable private memory of a process that stands still, into the buffers of a
-/// rehearsal where they fit.
+/// Copies the writable private memory of a process that stands still, into the memory of a
+/// rehearsal where it fits. What stays in the rehearsal is to be dropped when the process runs.
 ///
 /// # Errors
 /// It would take too much memory or time, or the process is gone.
@@ -142,25 +144,31 @@ pub fn capture(
     process: &Process,
     map: &MemoryMap,
     limits: &CaptureLimits,
-    mut rehearsal: Rehearsal,
+    rehearsal: &mut Rehearsal,
 ) -> Result<CapturedMemory, CaptureError> {
     let pid = process.pid();
     let limit = rehearsal.limit(pid, limits);
     let plan = Plan::new(process, map, limits.deadline)?;
     let live = process.memory();
-    let mut buffers = Vec::with_capacity(plan.segments.len());
-    for segment in &plan.segments {
-        buffers.push(rehearsal.buffer(segment).ok_or(CaptureError::TooLarge { limit })?);
-    }
-    let copy::Copied { ranges: copied, blocks } =
-        copy::copy(&live, &plan, &mut buffers, limit, limits.deadline)?;
+    let mut rooms = rehearsal.rooms(&plan.segments).ok_or(CaptureError::TooLarge { limit })?;
+    let copied = copy::copy(&live, &plan, &mut rooms, limit, limits.deadline);
+    let copy::Copied { ranges: copied, blocks } = match copied {
+        Ok(copied) => copied,
+        Err(error) => {
+            rehearsal.keep(rooms);
+            return Err(error);
+        }
+    };
     let captured_bytes = copied.iter().map(|range| range.len()).sum();
 
     // Whatever should have been copied and was not, for whichever reason, was put off.
     let mut deferred = plan::without(plan.copies().collect(), &copied);
     let mut regions = Vec::new();
-    for (segment, data) in plan.segments.iter().zip(buffers) {
-        regions.extend(Region::cut(segment.range, data, &deferred));
+    for room in rooms {
+        let data = Arc::new(room.bytes);
+        for segment in plan.segments.get(room.segments).unwrap_or_default() {
+            regions.extend(Region::cut(segment.range, room.start, &data, &deferred));
+        }
     }
     let deferred_blocks = DeferredBlock::of(&blocks, &deferred);
     deferred.extend(&plan.later);

@@ -22,6 +22,9 @@ print(at(small), at(big), at(other), at(gaps), at(shared), code, flush=True)
 sys.stdin.readline()
 for buffer in small, big, other, gaps, shared:
     buffer[0:6] = b'------'
+for page in (30, 2), (300, 400):
+    gaps.madvise(mmap.MADV_DONTNEED, page[0] * 4096, page[1] * 4096)
+new = bytearray(b'new' * 200000)
 print('changed', flush=True)
 sys.stdin.readline()
 ";
@@ -67,7 +70,7 @@ impl Drop for Target {
 fn pause_and_capture(process: &Process, limits: &CaptureLimits) -> (Paused, CapturedMemory) {
     let paused = Paused::stop(process, Duration::from_secs(10)).unwrap();
     let map = process.memory_map().unwrap();
-    let captured = capture(process, &map, limits, Rehearsal::default()).unwrap();
+    let captured = capture(process, &map, limits, &mut Rehearsal::default()).unwrap();
     (paused, captured)
 }
 
@@ -117,6 +120,29 @@ fn a_capture_is_the_memory_byte_by_byte() {
     let target = Target::start();
     let process = Process::open(target.child.id()).unwrap();
     let (_paused, captured) = pause_and_capture(&process, &CaptureLimits::default());
+    compare(&process, &captured);
+}
+
+#[test]
+fn a_rehearsed_capture_is_the_memory_as_it_is_then() {
+    let mut target = Target::start();
+    let process = Process::open(target.child.id()).unwrap();
+    let map = process.memory_map().unwrap();
+    let mut rehearsal = rehearse(&process, &map, &CaptureLimits::default()).unwrap();
+    // It writes, gives pages back and takes new ones.
+    target.change();
+    let _paused = Paused::stop(&process, Duration::from_secs(10)).unwrap();
+    let map = process.memory_map().unwrap();
+    let limits = CaptureLimits::default();
+    let captured = capture(&process, &map, &limits, &mut rehearsal).unwrap();
+    compare(&process, &captured);
+    let small = CaptureLimits { max_bytes: Some(1 << 20), deadline: None };
+    let error = rehearse(&process, &map, &small).unwrap_err();
+    assert!(matches!(error, CaptureError::TooLarge { limit } if limit == 1 << 20), "{error}");
+}
+
+/// Compares a copy with a target that stands still.
+fn compare(process: &Process, captured: &CapturedMemory) {
     let live = process.memory();
     let mut compared = 0_u64;
     for mapping in &process.memory_map().unwrap() {
@@ -153,10 +179,10 @@ fn a_copy_beyond_its_limits_is_refused() {
     let _paused = Paused::stop(&process, Duration::from_secs(10)).unwrap();
     let map = process.memory_map().unwrap();
     let small = CaptureLimits { max_bytes: Some(1 << 20), deadline: None };
-    let error = capture(&process, &map, &small, Rehearsal::default()).unwrap_err();
+    let error = capture(&process, &map, &small, &mut Rehearsal::default()).unwrap_err();
     assert!(matches!(error, CaptureError::TooLarge { limit } if limit == 1 << 20), "{error}");
     let late = CaptureLimits { max_bytes: None, deadline: Some(Instant::now()) };
-    let error = capture(&process, &map, &late, Rehearsal::default()).unwrap_err();
+    let error = capture(&process, &map, &late, &mut Rehearsal::default()).unwrap_err();
     assert_eq!(error.failure(), Failure::Refused);
 }
 
@@ -168,6 +194,6 @@ fn a_target_that_ended_is_gone() {
     target.child.kill().unwrap();
     target.child.wait().unwrap();
     let error =
-        capture(&process, &map, &CaptureLimits::default(), Rehearsal::default()).unwrap_err();
+        capture(&process, &map, &CaptureLimits::default(), &mut Rehearsal::default()).unwrap_err();
     assert_eq!(error.failure(), Failure::Gone);
 }

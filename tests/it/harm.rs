@@ -1,5 +1,6 @@
 //! The target runs on, whatever happens to pyheap.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -56,5 +57,55 @@ fn killing_pyheap_at_any_moment_leaves_the_target_at_work() -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// A worker that shares its memory with the process that has forked it, and waits.
+const FORKED: &str = "
+import os, sys
+held = [bytearray(b'x' * 4000) for _ in range(25000)]
+child = os.fork()
+if child == 0:
+    sys.stdin.readline()
+    os._exit(0)
+print(child, flush=True)
+os.waitpid(child, 0)
+";
+
+#[test]
+fn a_snapshot_makes_a_forked_worker_own_no_page_more() -> Result<()> {
+    let mut command = Command::new("python3");
+    command.args(["-c", FORKED]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut parent = command.spawn()?;
+    let mut line = String::new();
+    BufReader::new(parent.stdout.take().context("no stdout")?).read_line(&mut line)?;
+    let pid = line.trim();
+    let asleep = |pid: &str| -> Result<bool> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Ok(stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S')))
+    };
+    let begun = Instant::now();
+    while !asleep(pid)? || !asleep(&parent.id().to_string())? {
+        ensure!(begun.elapsed() < Duration::from_secs(60), "they never wait");
+        std::thread::yield_now();
+    }
+    // Its share of the anonymous memory: that of files depends on who else runs a Python.
+    let share = || -> Result<Vec<String>> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let names = ["Pss_Anon:", "Shared_Dirty:", "Private_Dirty:", "Anonymous:", "Swap:"];
+        let wanted = |line: &&str| names.iter().any(|name| line.starts_with(name));
+        Ok(text.lines().filter(wanted).map(ToOwned::to_owned).collect())
+    };
+    let before = share()?;
+    ensure!(before.len() >= 4, "{before:?}");
+    let status = Command::new(env!("CARGO_BIN_EXE_pyheap"))
+        .args(["snapshot", "-p", pid])
+        .stdout(Stdio::null())
+        .status()?;
+    let after = share()?;
+    drop(parent.stdin.take());
+    parent.wait()?;
+    ensure!(status.success(), "{status}");
+    ensure!(before == after, "{before:?}, then {after:?}");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::CaptureError;
 use super::plan::{BLOCK_BYTES, Plan, page_bytes};
+use super::rehearsal::Room;
 use crate::addr::{Addr, AddrRange};
 use crate::target::live::{LiveMemory, PIECE_BYTES};
 use crate::target::memory::{Memory, ReadError, ReadErrorKind};
@@ -45,14 +46,15 @@ pub(super) struct Copied {
 pub(super) fn copy(
     live: &LiveMemory,
     plan: &Plan,
-    buffers: &mut [Vec<u8>],
+    rooms: &mut [Room],
     limit: u64,
     deadline: Option<Instant>,
 ) -> Result<Copied, CaptureError> {
-    let pieces = plan.segments.iter().zip(buffers).flat_map(|(segment, buffer)| {
-        let mut rest = buffer.as_mut_slice();
-        let mut at = segment.range.start;
-        segment.copies.iter().flat_map(move |copy| {
+    let pieces = rooms.iter_mut().flat_map(|room| {
+        let mut rest = room.bytes.as_mut_slice();
+        let mut at = room.start;
+        let segments = plan.segments.get(room.segments.clone()).unwrap_or_default();
+        segments.iter().flat_map(|segment| &segment.copies).flat_map(move |copy| {
             let before = usize::try_from(copy.range.start - at).unwrap_or(0);
             let len = usize::try_from(copy.range.len()).unwrap_or(0);
             let (_, behind) =

@@ -14,6 +14,12 @@ pub(super) fn bytes(target: u32) -> Option<u64> {
     machine.into_iter().chain(groups).min()
 }
 
+/// Asks the kernel to end this process before any other when memory runs out, however well that
+/// was reckoned. Where it does not listen, nothing is lost.
+pub fn be_the_first_to_go() {
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+}
+
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
@@ -92,6 +98,13 @@ mod tests {
         fs::write(group.join("memory.usage_in_bytes"), "1500\n").unwrap();
         let text = "5:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/docker/1\n";
         assert_eq!(group_headroom(root.path(), text), Some(0));
+    }
+
+    #[test]
+    fn this_process_goes_before_the_target() {
+        be_the_first_to_go();
+        let score = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+        assert_eq!(score.trim(), "1000");
     }
 
     #[test]

@@ -17,17 +17,22 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// The regions of a copied range, which is `data`, without the (sorted) holes in it.
-    pub(super) fn cut(range: AddrRange, data: Vec<u8>, holes: &[AddrRange]) -> Vec<Self> {
-        let data = Arc::new(data);
+    /// The regions of a copied range without the (sorted) holes in it; `data` holds what is at
+    /// `start` and behind it.
+    pub(super) fn cut(
+        range: AddrRange,
+        start: Addr,
+        data: &Arc<Vec<u8>>,
+        holes: &[AddrRange],
+    ) -> Vec<Self> {
         let first = holes.partition_point(|hole| hole.end <= range.start);
         let holes = holes.get(first..).unwrap_or_default().iter();
         let holes = holes.copied().take_while(|hole| hole.start < range.end).collect::<Vec<_>>();
         super::plan::without(vec![range], &holes)
             .into_iter()
             .filter_map(|part| {
-                let offset = usize::try_from(part.start - range.start).ok()?;
-                Some(Self { range: part, data: Arc::clone(&data), offset })
+                let offset = usize::try_from(part.start - start).ok()?;
+                Some(Self { range: part, data: Arc::clone(data), offset })
             })
             .collect()
     }
@@ -121,8 +126,9 @@ mod tests {
     }
 
     fn region(start: u64, len: u64) -> Vec<Region> {
-        let data = (start..start + len).map(|at| (at % 251) as u8).collect();
-        Region::cut(range(start, start + len), data, &[])
+        // The data starts before the region.
+        let data = Arc::new((start - 3..start + len).map(|at| (at % 251) as u8).collect());
+        Region::cut(range(start, start + len), Addr(start - 3), &data, &[])
     }
 
     #[test]
@@ -158,9 +164,10 @@ mod tests {
 
     #[test]
     fn holes_are_cut_out() {
-        let data = (0..0x4000_u64).map(|at| (at % 251) as u8).collect();
+        let data = Arc::new((0..0x4000_u64).map(|at| (at % 251) as u8).collect());
         let holes = [range(0x500, 0x1000), range(0x2000, 0x3000), range(0x4f00, 0x9000)];
-        let regions = Regions::new(Region::cut(range(0x1000, 0x5000), data, &holes));
+        let start = Addr(0x1000);
+        let regions = Regions::new(Region::cut(range(0x1000, 0x5000), start, &data, &holes));
         assert_eq!(regions.at(Addr(0x1000)).unwrap().len(), 0x1000);
         assert_eq!(regions.at(Addr(0x2000)), None);
         assert_eq!(regions.at(Addr(0x3000)).unwrap()[0], (0x2000 % 251) as u8);
