@@ -149,8 +149,8 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::Copy;
     use super::*;
+    use crate::target::capture::plan::Copy;
 
     fn range(start: u64, end: u64) -> AddrRange {
         AddrRange::new(Addr(start), Addr(end))
