@@ -11,7 +11,7 @@ use super::collection::{Collection, uncollectable};
 use super::components::{Components, all_referents};
 use super::diff::bytes_of;
 use super::paths::{Step, circle_steps};
-use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind, ShapeId, StringId};
+use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind, ShapeColumn, StringId};
 
 /// Whether a cycle is garbage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -207,7 +207,7 @@ fn speaker(
 fn is_code(graph: &HeapGraph, members: &[ObjectId]) -> bool {
     let mro = graph.strings.find("__mro__");
     // What a class on the heap visits, a static one owns without saying so.
-    let has = |shapes: &[ShapeId], object: ObjectId, name: StringId| {
+    let has = |shapes: &ShapeColumn, object: ObjectId, name: StringId| {
         let shape = shapes.get(object.index()).copied().unwrap_or_default();
         graph.shapes.labels(shape).any(|label| label == EdgeLabel::Attribute(name))
     };

@@ -78,8 +78,8 @@ impl Histogram {
     #[must_use]
     pub fn new(graph: &HeapGraph, sort: SortBy) -> Self {
         let mut by_type = vec![Totals::default(); graph.types.len()];
-        let columns = graph.object_types.iter().zip(&graph.shallow_bytes).zip(&graph.flags);
-        for ((ty, &shallow_bytes), flags) in columns {
+        let columns = graph.object_types.iter().zip(graph.shallow_bytes.iter()).zip(&graph.flags);
+        for ((ty, shallow_bytes), flags) in columns {
             if let Some(totals) = by_type.get_mut(ty.index()) {
                 totals.add(&Totals {
                     objects: 1,

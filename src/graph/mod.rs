@@ -6,16 +6,19 @@
 
 mod anomaly;
 mod builder;
+mod column;
 mod csr;
 mod ids;
 mod interner;
 mod root;
+mod row_set;
 mod shape;
 
 use rustc_hash::FxHashMap;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use builder::GraphBuilder;
+pub use column::{ByteColumn, ShapeColumn};
 pub use csr::Csr;
 pub use ids::{ObjectId, ShapeId, StringId, TypeId};
 pub use interner::Interner;
@@ -88,7 +91,7 @@ pub struct HeapGraph {
     /// The type of each object.
     pub object_types: Vec<TypeId>,
     /// What `sys.getsizeof` returns for each object, in bytes.
-    pub shallow_bytes: Vec<u64>,
+    pub shallow_bytes: ByteColumn,
     /// The reference count of each object as it stands in memory; meaningless for immortal ones.
     pub refcounts: Vec<u32>,
     /// Small facts about each object.
@@ -98,9 +101,9 @@ pub struct HeapGraph {
     /// What each object keeps alive though its `tp_traverse` does not say so.
     pub hidden_referents: Csr,
     /// The labels of the referents.
-    pub shapes_of: Vec<ShapeId>,
+    pub shapes_of: ShapeColumn,
     /// The labels of the hidden referents.
-    pub hidden_shapes_of: Vec<ShapeId>,
+    pub hidden_shapes_of: ShapeColumn,
     /// Memory outside an object that it owns and `getsizeof` does not count, in bytes, where there
     /// is any.
     pub buffer_bytes: FxHashMap<ObjectId, u64>,
@@ -171,7 +174,7 @@ impl HeapGraph {
     /// `sys.getsizeof(obj)`, in bytes.
     #[must_use]
     pub fn shallow_bytes_of(&self, object: ObjectId) -> u64 {
-        self.shallow_bytes.get(object.index()).copied().unwrap_or_default()
+        self.shallow_bytes.get(object.index()).unwrap_or_default()
     }
 
     /// What the histogram shows as buffers: payload and buffer bytes together.

@@ -145,9 +145,9 @@ impl AddressSet {
         Some(rank + (word & ((1 << bit) - 1)).count_ones())
     }
 
-    /// All addresses, ascending.
-    pub(super) fn addrs(&self) -> Vec<Addr> {
-        let mut addrs = Vec::new();
+    /// All addresses, ascending, with room for as many as there are said to be.
+    pub(super) fn addrs(&self, count: u32) -> Vec<Addr> {
+        let mut addrs = Vec::with_capacity(count as usize);
         for (nth, chunk) in self.chunks.iter().enumerate() {
             let Some(chunk) = chunk.get() else { continue };
             let Some(start) = self.starts.get(nth >> LEVEL_BITS) else { continue };
@@ -205,7 +205,7 @@ mod tests {
             set.insert(addr);
         }
         assert_eq!(set.seal(), 5);
-        assert_eq!(set.addrs(), addrs);
+        assert_eq!(set.addrs(5), addrs);
         for (rank, &addr) in addrs.iter().enumerate() {
             assert_eq!(set.rank(addr), Some(u32::try_from(rank).unwrap()));
         }

@@ -1,4 +1,4 @@
-//! The second pass: all objects are known and numbered, and become the rows of a graph.
+//! The second pass: all objects are known and numbered, and are decoded into rows.
 
 use std::sync::Arc;
 
@@ -7,38 +7,39 @@ use rustc_hash::FxHashMap;
 
 use super::discover::Discovered;
 use super::gc_lists::{FROZEN, Tracked};
+use super::join::Joint;
 use super::roots::RawRoot;
-use super::shapes::{RawShapes, ShapeBuilder, ShapeResolver};
+use super::shapes::{RawShapes, ShapeBuilder};
 use super::types::{TypeCache, Types};
 use crate::addr::Addr;
 use crate::cpython::layout::features::HAVE_GC;
 use crate::cpython::object::{Count, EdgeSink, Label, Objects, Run, Sight, TypeInfo};
-use crate::graph::{
-    Anomalies, Csr, HeapGraph, ObjectFlags, ObjectId, Root, RootKind, ShapeId, TypeId, TypeRow,
-};
+use crate::graph::{Anomalies, Csr, HeapGraph, ObjectFlags, ObjectId, Root, RootKind};
 use crate::target::memory::Memory;
 
 /// The objects that one task decodes.
 const CHUNK: usize = 1 << 15;
+/// The chunks that each thread decodes before they are joined.
+const CHUNKS_PER_THREAD: usize = 8;
 
 /// The rows of one chunk of objects.
 #[derive(Default)]
-struct Rows {
-    types: Vec<Addr>,
-    infos: FxHashMap<Addr, Arc<TypeInfo>>,
-    shallow_bytes: Vec<u64>,
-    refcounts: Vec<u32>,
-    flags: Vec<ObjectFlags>,
-    referents: Csr,
-    hidden: Csr,
-    shapes_of: Vec<u32>,
-    hidden_shapes_of: Vec<u32>,
-    buffers: Vec<(ObjectId, u64)>,
-    payloads: Vec<(ObjectId, u64)>,
-    values: Vec<(ObjectId, String)>,
-    estimated: Vec<Addr>,
-    shapes: RawShapes,
-    anomalies: Anomalies,
+pub(super) struct Rows {
+    pub(super) types: Vec<Addr>,
+    pub(super) infos: FxHashMap<Addr, Arc<TypeInfo>>,
+    pub(super) shallow_bytes: Vec<u64>,
+    pub(super) refcounts: Vec<u32>,
+    pub(super) flags: Vec<ObjectFlags>,
+    pub(super) referents: Csr,
+    pub(super) hidden: Csr,
+    pub(super) shapes_of: Vec<u32>,
+    pub(super) hidden_shapes_of: Vec<u32>,
+    pub(super) buffers: Vec<(ObjectId, u64)>,
+    pub(super) payloads: Vec<(ObjectId, u64)>,
+    pub(super) values: Vec<(ObjectId, String)>,
+    pub(super) estimated: Vec<Addr>,
+    pub(super) shapes: RawShapes,
+    pub(super) anomalies: Anomalies,
 }
 
 /// What the rows are made from.
@@ -54,14 +55,22 @@ pub(super) struct Build<'a, 'o, M> {
 impl<M: Memory> Build<'_, '_, M> {
     /// Makes the graph.
     pub(super) fn run(&self, roots: &[RawRoot]) -> HeapGraph {
-        self.discovered.objects.seal();
-        let addrs = self.discovered.objects.addrs();
-        let chunks: Vec<Rows> = addrs
-            .par_chunks(CHUNK)
-            .enumerate()
-            .map(|(nth, chunk)| self.rows(chunk, nth * CHUNK))
-            .collect();
-        self.join(addrs, chunks, roots)
+        let count = self.discovered.objects.seal();
+        let addrs = self.discovered.objects.addrs(count);
+        let mut joint = Joint::new(self.objects, addrs.len());
+        // A few chunks at a time: what is decoded but not joined yet exists twice.
+        let batch = CHUNK * rayon::current_num_threads() * CHUNKS_PER_THREAD;
+        for (nth, batch_addrs) in addrs.chunks(batch).enumerate() {
+            let chunks: Vec<Rows> = batch_addrs
+                .par_chunks(CHUNK)
+                .enumerate()
+                .map(|(in_batch, chunk)| self.rows(chunk, nth * batch + in_batch * CHUNK))
+                .collect();
+            chunks.into_iter().for_each(|rows| joint.append(rows));
+        }
+        let mut graph = joint.finish(addrs);
+        self.add_roots(roots, &mut graph);
+        graph
     }
 
     /// Decodes one chunk of objects.
@@ -196,74 +205,6 @@ impl<M: Memory> Build<'_, '_, M> {
             flags = flags.with(ObjectFlags::NAMESPACE);
         }
         (refcount, flags)
-    }
-
-    /// Puts the chunks together.
-    fn join(&self, addrs: Vec<Addr>, chunks: Vec<Rows>, roots: &[RawRoot]) -> HeapGraph {
-        let mut graph = HeapGraph { addrs, ..HeapGraph::default() };
-        let type_ids = self.type_rows(&chunks, &mut graph);
-        let objects = graph.addrs.len();
-        // Columns that grow by doubling would hold twice what they need at the worst moment.
-        graph.object_types.reserve_exact(objects);
-        graph.shallow_bytes.reserve_exact(objects);
-        graph.refcounts.reserve_exact(objects);
-        graph.flags.reserve_exact(objects);
-        graph.shapes_of.reserve_exact(objects);
-        graph.hidden_shapes_of.reserve_exact(objects);
-        let edges = chunks.iter().map(|rows| rows.referents.edges()).sum();
-        graph.referents = Csr::with_capacity(graph.addrs.len(), edges);
-        let edges = chunks.iter().map(|rows| rows.hidden.edges()).sum();
-        graph.hidden_referents = Csr::with_capacity(graph.addrs.len(), edges);
-        let mut resolver = ShapeResolver::new(self.objects);
-        for rows in chunks {
-            let ids = rows.types.iter().map(|ty| type_ids.get(ty).copied().unwrap_or_default());
-            graph.object_types.extend(ids);
-            graph.shallow_bytes.extend(rows.shallow_bytes);
-            graph.refcounts.extend(rows.refcounts);
-            graph.flags.extend(rows.flags);
-            graph.referents.append(&rows.referents);
-            graph.hidden_referents.append(&rows.hidden);
-            graph.buffer_bytes.extend(rows.buffers);
-            graph.payload_bytes.extend(rows.payloads);
-            for (object, text) in rows.values {
-                let text = graph.strings.intern(&text);
-                graph.values.insert(object, text);
-            }
-            let shapes: Vec<ShapeId> = rows
-                .shapes
-                .shapes
-                .iter()
-                .map(|raw| resolver.resolve(raw, &mut graph.shapes, &mut graph.strings))
-                .collect();
-            let shape = |nth: u32| shapes.get(nth as usize).copied().unwrap_or_default();
-            graph.shapes_of.extend(rows.shapes_of.into_iter().map(shape));
-            graph.hidden_shapes_of.extend(rows.hidden_shapes_of.into_iter().map(shape));
-            graph.anomalies.merge(&rows.anomalies);
-        }
-        self.add_roots(roots, &mut graph);
-        graph
-    }
-
-    /// The table of types, in the order of their addresses.
-    fn type_rows(&self, chunks: &[Rows], graph: &mut HeapGraph) -> FxHashMap<Addr, TypeId> {
-        let mut infos: Vec<&Arc<TypeInfo>> =
-            chunks.iter().flat_map(|rows| rows.infos.values()).collect();
-        infos.sort_by_key(|info| info.addr);
-        infos.dedup_by_key(|info| info.addr);
-        let mut estimated: Vec<Addr> =
-            chunks.iter().flat_map(|rows| rows.estimated.iter().copied()).collect();
-        estimated.sort_unstable();
-        let mut ids = FxHashMap::default();
-        for info in infos {
-            ids.insert(info.addr, TypeId::from_index(graph.types.len()));
-            graph.types.push(TypeRow {
-                addr: info.addr,
-                name: graph.strings.intern(&info.name),
-                estimated: estimated.binary_search(&info.addr).is_ok(),
-                inferred: self.objects.is_inferred(info),
-            });
-        }
-        ids
     }
 
     /// The roots whose objects were found, and the tracked objects that nothing refers to.

@@ -10,6 +10,7 @@ mod deferred;
 mod discover;
 mod gc_lists;
 mod interned;
+mod join;
 mod recover;
 mod roots;
 mod shapes;

@@ -14,7 +14,7 @@ use super::error::Fault;
 use super::label_runs;
 use super::label_texts::{LabelTexts, ListColumn};
 use super::plan::{RowGroup, RowKind};
-use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, Root, ShapeId};
+use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, Root, ShapeColumn, ShapeId};
 
 /// A column of a row group, as it goes into the file.
 pub(super) struct EncodedColumn {
@@ -154,7 +154,7 @@ impl<'g> Encoder<'g> {
         &mut self,
         ids: &[ObjectId],
         edges: &Csr,
-        shapes_of: &[ShapeId],
+        shapes_of: &ShapeColumn,
     ) -> ListColumn<ByteArray> {
         let mut column = ListColumn::default();
         for &id in ids {

@@ -200,8 +200,6 @@ fn reserve(
     graph.shallow_bytes.try_reserve_exact(objects)?;
     graph.refcounts.try_reserve_exact(objects)?;
     graph.flags.try_reserve_exact(objects)?;
-    graph.shapes_of.try_reserve_exact(objects)?;
-    graph.hidden_shapes_of.try_reserve_exact(objects)?;
     Ok(())
 }
 

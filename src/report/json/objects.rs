@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::analysis::references::{Referrer, unexplained};
-use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, ShapeId};
+use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, ShapeColumn};
 
 /// One object.
 #[derive(Debug, Serialize)]
@@ -60,7 +60,7 @@ fn addresses(graph: &HeapGraph, objects: &[ObjectId]) -> Vec<String> {
 }
 
 /// The labels of all edges of one kind, as many as there are edges.
-fn labels(graph: &HeapGraph, object: ObjectId, edges: &Csr, shapes: &[ShapeId]) -> Vec<String> {
+fn labels(graph: &HeapGraph, object: ObjectId, edges: &Csr, shapes: &ShapeColumn) -> Vec<String> {
     let shape = shapes.get(object.index()).copied().unwrap_or_default();
     let mut labels = graph.shapes.labels(shape);
     edges.of(object).iter().map(|_| graph.label_text(object, labels.next())).collect()

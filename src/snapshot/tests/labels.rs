@@ -3,7 +3,9 @@
 use parquet::data_type::ByteArray;
 
 use crate::addr::Addr;
-use crate::graph::{EdgeLabel, HeapGraph, LabelRun, ObjectFlags, ObjectId, TypeId, TypeRow};
+use crate::graph::{
+    EdgeLabel, HeapGraph, LabelRun, ObjectFlags, ObjectId, ShapeColumn, TypeId, TypeRow,
+};
 use crate::snapshot::Snapshot;
 use crate::snapshot::label_texts::{LabelTexts, ListColumn};
 
@@ -24,8 +26,8 @@ fn graph_with(runs: &[LabelRun], edges: &[u32]) -> HeapGraph {
         graph.hidden_referents.push([]);
     }
     let shape = graph.shapes.intern(runs);
-    graph.shapes_of = vec![shape, Default::default(), Default::default()];
-    graph.hidden_shapes_of = vec![Default::default(); 3];
+    graph.shapes_of.extend([shape, Default::default(), Default::default()]);
+    graph.hidden_shapes_of.extend([Default::default(); 3]);
     graph
 }
 
@@ -33,7 +35,12 @@ fn graph_with(runs: &[LabelRun], edges: &[u32]) -> HeapGraph {
 fn row(graph: &HeapGraph) -> Vec<Option<String>> {
     let mut column = ListColumn::default();
     let edges = graph.referents.of(ObjectId(0));
-    LabelTexts::new(graph).push_row(&mut column, ObjectId(0), edges, graph.shapes_of[0]);
+    LabelTexts::new(graph).push_row(
+        &mut column,
+        ObjectId(0),
+        edges,
+        graph.shapes_of.get(0).copied().unwrap(),
+    );
     assert_eq!(column.repetitions.first(), Some(&0));
     assert!(column.repetitions.iter().skip(1).all(|&repeated| repeated == 1));
     let mut values = column.values.iter().map(|value: &ByteArray| value.as_utf8().unwrap());
@@ -68,7 +75,9 @@ fn labels_agree_with_those_of_the_graph() {
         EdgeLabel::Inferred(16),
         EdgeLabel::Value(1),
     ];
-    graph.shapes_of[0] = graph.shapes.intern(&labels.map(LabelRun::One));
+    let shape = graph.shapes.intern(&labels.map(LabelRun::One));
+    graph.shapes_of = ShapeColumn::default();
+    graph.shapes_of.extend([shape, Default::default(), Default::default()]);
     let expected: Vec<_> = (0..9).map(|nth| Some(graph.referent_label(ObjectId(0), nth))).collect();
     assert_eq!(row(&graph), expected);
 }
