@@ -53,6 +53,14 @@ pub enum Error {
     /// A snapshot file could not be read or written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// `doctor` found that a process cannot be read, and has said why.
+    #[error("process {pid} cannot be read, as reported")]
+    Unreadable {
+        /// The process.
+        pid: u32,
+        /// The exit code of a snapshot.
+        code: u8,
+    },
     /// Something with a file went wrong.
     #[error("{}: {source}", path.display())]
     File {
@@ -102,6 +110,7 @@ impl Error {
             Self::Gone(_) => 7,
             Self::Refused(_) => 8,
             Self::Take(error) => take_exit_code(error),
+            Self::Unreadable { code, .. } => *code,
             Self::NotSupported(_)
             | Self::Snapshot(_)
             | Self::File { .. }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::facts::InterpreterFacts;
 pub use crate::facts::PythonProcess;
 use crate::limits::Limits;
 use crate::snapshot::{self, Snapshot};
-use crate::take::{self, TakeOptions};
+use crate::take::{self, Outlook, TakeOptions};
+pub use crate::target::Forecast;
 pub use crate::target::core::CoreOptions;
 pub use crate::target::permission::Finding;
 
@@ -106,8 +108,30 @@ pub fn process_tree(pid: u32) -> Vec<u32> {
     crate::processes::tree(pid)
 }
 
-/// What stands between us and the memory of a process.
+/// What `doctor` says of a process.
+#[derive(Debug, Default)]
+pub struct Diagnosis {
+    /// What stands, or might stand, between us and its memory.
+    pub findings: Vec<Finding>,
+    /// The interpreter, if one was found.
+    pub interpreter: Option<InterpreterFacts>,
+    /// The binary that holds it, as the process sees it.
+    pub binary: Option<String>,
+    /// How much a snapshot would copy.
+    pub forecast: Option<Forecast>,
+    /// What a snapshot would fail with.
+    pub failure: Option<Error>,
+}
+
+/// Looks at a process without stopping it.
 #[must_use]
-pub fn diagnose(pid: u32) -> Vec<Finding> {
-    crate::target::permission::diagnose(Some(pid))
+pub fn diagnose(pid: u32) -> Diagnosis {
+    let Outlook { interpreter, binary, forecast, failure } = Outlook::of(pid);
+    Diagnosis {
+        findings: crate::target::permission::diagnose(Some(pid)),
+        interpreter,
+        binary,
+        forecast,
+        failure: failure.map(Error::from),
+    }
 }

@@ -1,5 +1,6 @@
 //! One snapshot of a running process: find the interpreter, stop, copy, resume, decode.
 
+mod outlook;
 mod post_mortem;
 
 use std::thread;
@@ -16,6 +17,7 @@ use crate::target::capture::{
 use crate::target::pause::{PauseError, Paused};
 use crate::target::process::{AttachError, Process};
 use crate::target::{CaptureError, CoreError, PageCache, threads};
+pub use outlook::Outlook;
 pub use post_mortem::take_core;
 
 /// How much of the target's read-only memory is remembered while its interpreter is looked for.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::{GraphBuilder, ObjectFlags, RootKind};
+use crate::source::{Finding, Forecast};
 
 /// Heaps made by hand, by pid or file name.
 struct Heaps(BTreeMap<String, Snapshot>);
@@ -29,9 +30,27 @@ impl Backend for Heaps {
     fn process_tree(&self, pid: u32) -> Vec<u32> {
         vec![pid, pid + 1, pid + 2]
     }
-    fn diagnose(&self, pid: u32) -> Vec<Finding> {
+    fn diagnose(&self, pid: u32) -> Diagnosis {
         let fix = Some(format!("sudo pyheap snapshot -p {pid}"));
-        vec![Finding { what: "not permitted".into(), ok: false, fix }]
+        let findings = vec![Finding { what: "no capability".into(), ok: false, fix }];
+        if pid != 7 {
+            let message = "not permitted to read mem".to_owned();
+            let failure = Some(Error::Permission { message, fix: None });
+            return Diagnosis { findings, failure, ..Diagnosis::default() };
+        }
+        let (copied_bytes, block_bytes) = (30 << 20, 5 << 30);
+        Diagnosis {
+            findings,
+            interpreter: Some(heap(7, 0).facts.interpreter),
+            binary: Some("/usr/bin/python3.11".into()),
+            forecast: Some(Forecast {
+                copied_bytes,
+                block_bytes,
+                swapped_bytes: 8192,
+                ..Forecast::default()
+            }),
+            failure: None,
+        }
     }
 }
 
@@ -406,14 +425,51 @@ fn pids_may_be_hexadecimal_and_csv_has_a_heading() {
 }
 
 #[test]
-fn ps_doctor_completions_and_man_answer() {
+fn ps_completions_and_man_answer() {
     assert_eq!(json("ps --json")["processes"][0]["user"], "web");
-    let doctor = json("doctor -p 7 --json");
-    assert_eq!((&doctor["pid"], &doctor["ok"]), (&7.into(), &false.into()));
-    assert!(pyheap("doctor 7").0.contains("sudo pyheap"));
     assert!(pyheap("completions bash").0.contains("_pyheap"));
     assert!(pyheap("man").0.contains(".TH pyheap"));
     assert!(pyheap("man diff").0.contains("interval"));
+}
+
+#[test]
+fn doctor_says_what_a_snapshot_would_cost_or_what_would_help() {
+    let (out, _, code) = pyheap("doctor 7");
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(out, @r"
+    process 7 can be read
+      CPython 3.11.7, 1 interpreter, in /usr/bin/python3.11
+      a snapshot copies 30.0 MiB: a pause of some 21.0 ms (at 1.5 GB/s)
+      big blocks of malloc: 5.0 GiB, copied only where they hold references
+      swapped out: 2 pages (8.0 KiB), read only where they are needed
+    -   no capability
+    ");
+    let document = json("doctor -p 7 --json");
+    assert_eq!((&document["pid"], &document["ok"]), (&7.into(), &true.into()));
+    assert_eq!(document["interpreter"]["binary"], "/usr/bin/python3.11");
+    assert_eq!(document["interpreter"]["version"], "3.11.7");
+    assert_eq!(document["forecast"]["copied_bytes"], 30 << 20);
+    assert_eq!(document["exit_code"], 0);
+
+    let (out, err, code) = pyheap("doctor 8");
+    assert_eq!((code, err.as_str()), (5, "process 8 cannot be read, as reported; "));
+    insta::assert_snapshot!(out, @r"
+    process 8 cannot be read
+      not permitted to read mem
+      exit code of a snapshot: 5
+    no  no capability
+         sudo pyheap snapshot -p 8
+    or from a core file, which whoever may trace the process can write:
+         sudo gcore -o core 8   (where you may: on the host, as the user)
+         pyheap snapshot -c core.8
+    ");
+    let (out, _, code) = pyheap("doctor -p 8 --json");
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["exit_code"], &document["ok"]), (5, &5.into(), &false.into()));
+    assert!(document["forecast"].is_null());
+    assert_eq!(document["otherwise"][1], "pyheap snapshot -c core.8");
+    // Without a pid, no process was asked for that could fail.
+    assert_eq!(json("doctor --json")["processes"][0]["pid"], 7);
 }
 
 /// A writer whose reader has gone.
@@ -454,8 +510,8 @@ impl Backend for Growing {
     fn process_tree(&self, pid: u32) -> Vec<u32> {
         vec![pid]
     }
-    fn diagnose(&self, _: u32) -> Vec<Finding> {
-        Vec::new()
+    fn diagnose(&self, _: u32) -> Diagnosis {
+        Diagnosis::default()
     }
 }
 

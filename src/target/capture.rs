@@ -6,6 +6,7 @@
 
 mod copy;
 mod deferred;
+mod forecast;
 mod headroom;
 mod plan;
 mod regions;
@@ -19,6 +20,7 @@ use super::memory::{Memory, ReadError, ReadErrorKind};
 use super::process::Process;
 use crate::addr::{Addr, AddrRange};
 use deferred::Deferred;
+pub use forecast::Forecast;
 pub use headroom::be_the_first_to_go;
 use plan::Plan;
 use regions::{Region, Regions};

@@ -17,7 +17,7 @@ pub mod threads;
 
 pub use self::core::{BinaryState, CoreError, CoreFile, CoreMemory, CoreOptions};
 pub use cache::PageCache;
-pub use capture::{CaptureError, CaptureLimits, CapturedMemory, DeferredBlock};
+pub use capture::{CaptureError, CaptureLimits, CapturedMemory, DeferredBlock, Forecast};
 pub use elf::{Image, ImageError, Placement};
 pub use live::LiveMemory;
 pub use mapped_files::MappedFiles;

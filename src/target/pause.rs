@@ -148,6 +148,25 @@ impl Paused {
         }
     }
 
+    /// Whether a stop would be permitted. Stops nothing, and attaches to nothing.
+    ///
+    /// # Errors
+    /// Not permitted, or another tracer lets it run.
+    pub fn permitted(process: &Process) -> Result<(), PauseError> {
+        let pid = process.pid();
+        if let Some(tracer) = process.tracer_pid() {
+            return frozen_by(process, tracer).map(drop);
+        }
+        // That we do not trace it is ESRCH. A filter of system calls refuses before that is seen.
+        let thread = Pid::from_raw(i32::try_from(pid).unwrap_or(0));
+        match ptrace::detach(thread, None) {
+            Err(Errno::EPERM | Errno::EACCES | Errno::ENOSYS) => {
+                Err(PauseError::Denied { pid, findings: permission::diagnose(Some(pid)) })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether another tracer had stopped it, so that nothing was done and resuming does nothing.
     #[must_use]
     pub const fn is_frozen(&self) -> bool {

@@ -174,7 +174,7 @@ fn of_target(pid: u32, own: &Status) -> Vec<Finding> {
     if let Some(tracer) = status.tracer() {
         findings.push(Finding::bad(
             format!("process {pid} is being traced by process {tracer} ({})", name_of(tracer)),
-            format!("detach or end that tool (kill {tracer}), or read with --nonblocking"),
+            format!("detach or end that tool (kill {tracer})"),
         ));
     }
     let own_namespace = fs::read_link("/proc/self/ns/user").ok();

@@ -9,6 +9,7 @@ mod architecture;
 mod bad_input;
 mod core_files;
 mod discovery;
+mod doctor;
 mod garbage;
 mod harm;
 mod offsets;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::facts::PythonProcess;
+use crate::facts::{InterpreterFacts, PythonProcess};
 
 /// The list under `processes`.
 #[derive(Debug, Serialize)]
@@ -19,10 +19,70 @@ pub type PsJson = Processes<PythonProcess>;
 pub struct DoctorJson {
     /// The process that was looked at.
     pub pid: u32,
-    /// Whether nothing stands in the way.
+    /// Whether a snapshot would succeed.
     pub ok: bool,
+    /// The exit code that a snapshot would give.
+    pub exit_code: u8,
+    /// Why it would fail, in the words in which it would say so.
+    pub reason: Option<String>,
+    /// The interpreter, if one was found.
+    pub interpreter: Option<InterpreterJson>,
+    /// What a snapshot would copy; nothing if that cannot be known.
+    pub forecast: Option<ForecastJson>,
+    /// The commands that lead to the heap if the process cannot be read.
+    pub otherwise: Vec<String>,
     /// What was looked at.
     pub findings: Vec<FindingJson>,
+}
+
+/// The interpreter of a process.
+#[derive(Debug, Serialize)]
+pub struct InterpreterJson {
+    /// Its version and build.
+    #[serde(flatten)]
+    pub interpreter: InterpreterFacts,
+    /// The binary that holds it, as the process sees it.
+    pub binary: Option<String>,
+}
+
+/// What a snapshot would copy.
+#[derive(Debug, Serialize)]
+pub struct ForecastJson {
+    /// The bytes that are copied in any case.
+    pub copied_bytes: u64,
+    /// The bytes of big blocks of `malloc`, which are copied only where they hold references.
+    pub big_block_bytes: u64,
+    /// The bytes in swap.
+    pub swapped_bytes: u64,
+    /// The most that would be copied.
+    pub limit_bytes: Option<u64>,
+    /// How long the process would stand still, in seconds: `copied_bytes` at `bytes_per_second`.
+    pub pause_seconds: f64,
+    /// What was assumed.
+    pub bytes_per_second: u64,
+}
+
+impl ForecastJson {
+    /// Predicts the pause from the speed of copying, in bytes a second.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn new(
+        copied_bytes: u64,
+        big_block_bytes: u64,
+        swapped_bytes: u64,
+        limit_bytes: Option<u64>,
+        bytes_per_second: u64,
+    ) -> Self {
+        let pause_seconds = copied_bytes as f64 / bytes_per_second.max(1) as f64;
+        Self {
+            copied_bytes,
+            big_block_bytes,
+            swapped_bytes,
+            limit_bytes,
+            pause_seconds,
+            bytes_per_second,
+        }
+    }
 }
 
 /// One thing that was looked at.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::facts::PythonProcess;
-use crate::report::json::processes::FindingJson;
+use crate::report::json::processes::{DoctorJson, ForecastJson, InterpreterJson};
 use crate::report::table::{Align, Table};
 use crate::report::{Layout, units};
 
@@ -85,17 +85,81 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// What stands in the way of reading a process.
+/// Whether a process can be read, what that would cost it, and what stands in the way.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn findings(out: &mut dyn Write, findings: &[FindingJson], layout: &Layout) -> io::Result<()> {
-    for finding in findings {
-        let mark = if finding.ok { layout.style.green("ok ") } else { layout.style.red("no ") };
-        writeln!(out, "{mark} {}", finding.what)?;
-        if let Some(fix) = &finding.fix {
-            writeln!(out, "     {fix}")?;
+pub fn doctor(out: &mut dyn Write, report: &DoctorJson, layout: &Layout) -> io::Result<()> {
+    let style = layout.style;
+    let verdict = if report.ok { "can be read" } else { "cannot be read" };
+    writeln!(out, "{}", style.bold(&format!("process {} {verdict}", report.pid)))?;
+    if let Some(reason) = &report.reason {
+        for line in reason.lines() {
+            writeln!(out, "  {}", one_line(line))?;
         }
+        writeln!(out, "  exit code of a snapshot: {}", report.exit_code)?;
+    }
+    if let Some(found) = &report.interpreter {
+        writeln!(out, "  {}", interpreter(found))?;
+    }
+    if let Some(expected) = &report.forecast {
+        forecast(out, expected)?;
+    }
+    for finding in &report.findings {
+        // Of what can be read, nothing stands in the way.
+        let (mark, fix) = match (finding.ok, report.ok) {
+            (true, _) => (style.green("ok "), None),
+            (false, true) => ("-  ".to_owned(), None),
+            (false, false) => (style.red("no "), finding.fix.as_ref()),
+        };
+        writeln!(out, "{mark} {}", one_line(&finding.what))?;
+        if let Some(fix) = fix {
+            writeln!(out, "     {}", one_line(fix))?;
+        }
+    }
+    if !report.otherwise.is_empty() {
+        writeln!(out, "or from a core file, which whoever may trace the process can write:")?;
+    }
+    for command in &report.otherwise {
+        writeln!(out, "     {command}")?;
+    }
+    Ok(())
+}
+
+/// `CPython 3.11.7, 1 interpreter, in /usr/bin/python3.11`.
+fn interpreter(found: &InterpreterJson) -> String {
+    let InterpreterJson { interpreter, binary } = found;
+    let build = match interpreter.build.as_str() {
+        "" | "default" => String::new(),
+        build => format!(" {build}"),
+    };
+    let many = if interpreter.interpreters == 1 { "" } else { "s" };
+    let place = binary.as_deref().map(|binary| format!(", in {}", one_line(binary)));
+    format!(
+        "CPython {}{build}, {} interpreter{many}{}",
+        interpreter.version,
+        interpreter.interpreters,
+        place.unwrap_or_default()
+    )
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn forecast(out: &mut dyn Write, forecast: &ForecastJson) -> io::Result<()> {
+    writeln!(
+        out,
+        "  a snapshot copies {}: a pause of some {} (at {:.1} GB/s)",
+        units::bytes(forecast.copied_bytes),
+        units::seconds(forecast.pause_seconds),
+        forecast.bytes_per_second as f64 / 1e9
+    )?;
+    if forecast.big_block_bytes > 0 {
+        let bytes = units::bytes(forecast.big_block_bytes);
+        writeln!(out, "  big blocks of malloc: {bytes}, copied only where they hold references")?;
+    }
+    if forecast.swapped_bytes > 0 {
+        let (pages, bytes) = (forecast.swapped_bytes / 4096, units::bytes(forecast.swapped_bytes));
+        let pages = units::count(pages);
+        writeln!(out, "  swapped out: {pages} pages ({bytes}), read only where they are needed")?;
     }
     Ok(())
 }

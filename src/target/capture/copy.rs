@@ -168,7 +168,7 @@ impl<'buf, Pieces: Iterator<Item = Piece<'buf>>> Work<'_, Pieces> {
         for page in bytes.chunks(usize::try_from(self.page_bytes).unwrap_or(4096)) {
             // What lies inside of a block that was found is its contents.
             if at.0 >= skip.load(Ordering::Relaxed)
-                && let Some(end) = self.block_end(at, page, mapping_end)
+                && let Some(end) = block_end(at, page, mapping_end, self.page_bytes)
             {
                 skip.fetch_max(end.0, Ordering::Relaxed);
                 let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,20 +176,6 @@ impl<'buf, Pieces: Iterator<Item = Piece<'buf>>> Work<'_, Pieces> {
             }
             at = at + self.page_bytes;
         }
-    }
-
-    /// The end of a big block of glibc's `malloc` that starts with these bytes: a block that has
-    /// a mapping of its own has no predecessor (0), and its size has the flag 2 (`IS_MMAPPED`).
-    fn block_end(&self, at: Addr, bytes: &[u8], mapping_end: Addr) -> Option<Addr> {
-        let (predecessor, rest) = bytes.split_first_chunk()?;
-        let (size, _) = rest.split_first_chunk()?;
-        let size = u64::from_le_bytes(*size);
-        if u64::from_le_bytes(*predecessor) != 0 || size & 7 != 2 {
-            return None;
-        }
-        let size = size & !7;
-        let sound = size >= BLOCK_BYTES && size % self.page_bytes == 0 && size <= mapping_end - at;
-        sound.then_some(at + size)
     }
 
     /// Copies a range, or those of its pages that can be read.
@@ -226,6 +212,25 @@ impl<'buf, Pieces: Iterator<Item = Piece<'buf>>> Work<'_, Pieces> {
     fn error(&self, source: ReadError) -> CaptureError {
         CaptureError::Read { pid: self.live.pid(), source }
     }
+}
+
+/// The end of a big block of glibc's `malloc` that starts with these bytes: a block that has
+/// a mapping of its own has no predecessor (0), and its size has the flag 2 (`IS_MMAPPED`).
+pub(super) fn block_end(
+    at: Addr,
+    bytes: &[u8],
+    mapping_end: Addr,
+    page_bytes: u64,
+) -> Option<Addr> {
+    let (predecessor, rest) = bytes.split_first_chunk()?;
+    let (size, _) = rest.split_first_chunk()?;
+    let size = u64::from_le_bytes(*size);
+    if u64::from_le_bytes(*predecessor) != 0 || size & 7 != 2 {
+        return None;
+    }
+    let size = size & !7;
+    let sound = size >= BLOCK_BYTES && size % page_bytes == 0 && size <= mapping_end - at;
+    sound.then_some(at + size)
 }
 
 impl Piece<'_> {
