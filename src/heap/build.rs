@@ -37,7 +37,10 @@ pub(super) struct Rows {
     pub(super) buffers: Vec<(ObjectId, u64)>,
     pub(super) payloads: Vec<(ObjectId, u64)>,
     pub(super) values: Vec<(ObjectId, String)>,
+    /// Types with objects whose size is an estimate.
     pub(super) estimated: Vec<Addr>,
+    /// Types with objects whose references are guessed.
+    pub(super) inferred: Vec<Addr>,
     pub(super) shapes: RawShapes,
     pub(super) anomalies: Anomalies,
 }
@@ -142,6 +145,9 @@ impl<M: Memory> Build<'_, '_, M> {
         let mut sink = Numbered { build: self, edges };
         // An object whose references cannot all be read was noted when it was discovered.
         let _ = self.objects.referents(object, ty, namespace, &mut sink);
+        if sink.edges.guessed && rows.inferred.last() != Some(&ty.addr) {
+            rows.inferred.push(ty.addr);
+        }
         if ty.is_scanned() {
             self.scan(object, ty, types, &mut sink);
         }
@@ -163,12 +169,11 @@ impl<M: Memory> Build<'_, '_, M> {
     ) {
         /// An object with more references is a container in C, whose items its code visits.
         const MOST_VISITED: usize = 256;
-        let followed = self.objects.is_followed(object, ty);
+        let followed = !sink.edges.guessed;
         if followed && sink.edges.visited.len() > MOST_VISITED {
             return;
         }
-        let visits = self.objects.is_gc(object, ty) && ty.has_traverse;
-        let sight = if visits && !followed { Sight::Visited } else { Sight::Hidden };
+        let sight = if followed { Sight::Hidden } else { Sight::Visited };
         let _ = self.objects.scan(object, ty, |offset, word| {
             let Some(id) = self.discovered.objects.rank(word).map(ObjectId) else { return };
             let is_told = sink.edges.visited.contains(&id) || sink.edges.hidden.contains(&id);
@@ -261,12 +266,15 @@ struct Edges {
     hidden: Vec<ObjectId>,
     shape: ShapeBuilder,
     hidden_shape: ShapeBuilder,
+    /// What it visits is not known from its own code.
+    guessed: bool,
 }
 
 impl Edges {
     fn clear(&mut self) {
         self.visited.clear();
         self.hidden.clear();
+        self.guessed = false;
     }
 }
 
@@ -303,5 +311,9 @@ impl<M: Memory> EdgeSink for Numbered<'_, '_, '_, '_, M> {
                 self.edges.hidden_shape.push_run(run, nth);
             }
         }
+    }
+
+    fn guessed(&mut self) {
+        self.edges.guessed = true;
     }
 }

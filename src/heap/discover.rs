@@ -43,8 +43,24 @@ pub(super) struct Discovery<'a, 'o, M> {
 #[derive(Default)]
 struct Share {
     left: Vec<Addr>,
-    scanned: Vec<Addr>,
+    scanned: Scanned,
     anomalies: Anomalies,
+}
+
+/// Objects of unknown C types, whose memory has to be searched.
+#[derive(Default)]
+struct Scanned {
+    /// What these visit is known from their own code.
+    followed: Vec<Addr>,
+    /// What these visit is not.
+    guessed: Vec<Addr>,
+}
+
+impl Scanned {
+    fn append(&mut self, other: &mut Self) {
+        self.followed.append(&mut other.followed);
+        self.guessed.append(&mut other.guessed);
+    }
 }
 
 impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
@@ -60,13 +76,15 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
 
     /// Finds everything that `seeds` lead to. Objects of unknown C types are searched last, since
     /// what is found in them has to be weighed.
-    pub(super) fn run(mut self, seeds: Vec<Addr>) -> Discovered {
+    pub(super) fn run(mut self, seeds: &[Addr]) -> Discovered {
         let mut left: Vec<Addr> =
-            seeds.into_iter().filter(|&seed| self.found.insert(seed) == Some(true)).collect();
-        let mut scanned = Vec::new();
+            seeds.iter().copied().filter(|&seed| self.found.insert(seed) == Some(true)).collect();
+        let mut scanned = Scanned::default();
         while !left.is_empty() {
             self.close(left, &mut scanned);
-            left = self.scan(std::mem::take(&mut scanned));
+            left = self.scan(&scanned.followed, true);
+            left.append(&mut self.scan(&scanned.guessed, false));
+            scanned = Scanned::default();
         }
         let dangling = self.dangling.load(Ordering::Relaxed);
         if dangling > 0 {
@@ -76,7 +94,7 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
     }
 
     /// The closure over exact references.
-    fn close(&mut self, mut left: Vec<Addr>, scanned: &mut Vec<Addr>) {
+    fn close(&mut self, mut left: Vec<Addr>, scanned: &mut Scanned) {
         while !left.is_empty() {
             let shares: Vec<Share> = if left.len() < WORTH_SHARING {
                 vec![self.work(left)]
@@ -114,12 +132,14 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
                 share.anomalies.note("an object that is referred to has been freed", object);
                 continue;
             }
-            let mut sink = Found { discovery: self, left: &mut share.left };
+            let mut sink = Found { discovery: self, left: &mut share.left, guessed: false };
             if let Err(error) = self.objects.referents(object, &ty, false, &mut sink) {
                 share.anomalies.note(error.kind(), object);
             }
-            if ty.is_scanned() {
-                share.scanned.push(object);
+            match sink.guessed {
+                true => share.scanned.guessed.push(object),
+                false if ty.is_scanned() => share.scanned.followed.push(object),
+                false => {}
             }
             // The type itself, whoever counts it.
             sink_type(self, ty.addr, &mut share.left);
@@ -128,7 +148,7 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
     }
 
     /// Searches objects of unknown types for references to objects that nothing else leads to.
-    fn scan(&mut self, scanned: Vec<Addr>) -> Vec<Addr> {
+    fn scan(&self, scanned: &[Addr], followed: bool) -> Vec<Addr> {
         let found: Vec<Vec<Addr>> = scanned
             .par_chunks(1024)
             .map(|chunk| {
@@ -137,7 +157,6 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
                 for &object in chunk {
                     let Ok(ty) = types.of(self.objects, object) else { continue };
                     let ty = Arc::clone(ty);
-                    let followed = self.objects.is_followed(object, &ty);
                     // An instance that cannot be read whole has been noted already.
                     let _ = self.objects.scan(object, &ty, |_, word| {
                         if !self.found.contains(word)
@@ -167,9 +186,9 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
         if ty.has(HAVE_GC) && self.objects.is_gc(word, &ty) && !self.has_gc_links(word) {
             return false;
         }
-        let mut nothing = Nothing;
-        self.objects.referents(word, &ty, false, &mut nothing).is_ok()
-            && self.objects.size(word, &ty).is_ok()
+        // Its code is not asked: whatever that is, it makes no object of something else.
+        let objects = Objects { code: None, ..*self.objects };
+        objects.referents(word, &ty, false, &mut Nothing).is_ok() && objects.size(word, &ty).is_ok()
     }
 
     /// Whether objects of the type of one are known to the collector: what an object's own code does
@@ -201,6 +220,8 @@ fn sink_type<M: Memory>(discovery: &Discovery<'_, '_, M>, ty: Addr, left: &mut V
 struct Found<'d, 'a, 'o, 's, M> {
     discovery: &'d Discovery<'a, 'o, M>,
     left: &'s mut Vec<Addr>,
+    /// What the object visits is not known.
+    guessed: bool,
 }
 
 impl<M: Memory> Found<'_, '_, '_, '_, M> {
@@ -225,6 +246,10 @@ impl<M: Memory> EdgeSink for Found<'_, '_, '_, '_, M> {
 
     fn in_run(&mut self, _: Sight, target: Addr, _: Run, _: u32) {
         self.target(target);
+    }
+
+    fn guessed(&mut self) {
+        self.guessed = true;
     }
 }
 

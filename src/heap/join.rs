@@ -13,12 +13,12 @@ use crate::target::memory::Memory;
 
 /// A graph that chunks are appended to. Its types are numbered as they come until all are known.
 pub(super) struct Joint<'a, 'o, M> {
-    objects: &'a Objects<'o, M>,
     resolver: ShapeResolver<'a, 'o, M>,
     graph: HeapGraph,
     infos: Vec<Arc<TypeInfo>>,
     numbers: FxHashMap<Addr, TypeId>,
     estimated: FxHashSet<Addr>,
+    inferred: FxHashSet<Addr>,
 }
 
 impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
@@ -31,12 +31,12 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
         graph.refcounts.reserve_exact(rows);
         graph.flags.reserve_exact(rows);
         Self {
-            objects,
             resolver: ShapeResolver::new(objects),
             graph,
             infos: Vec::new(),
             numbers: FxHashMap::default(),
             estimated: FxHashSet::default(),
+            inferred: FxHashSet::default(),
         }
     }
 
@@ -49,6 +49,7 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
             });
         }
         self.estimated.extend(rows.estimated);
+        self.inferred.extend(rows.inferred);
         let graph = &mut self.graph;
         let number = |ty: &Addr| self.numbers.get(ty).copied().unwrap_or_default();
         graph.object_types.extend(rows.types.iter().map(number));
@@ -95,7 +96,7 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
                 addr: info.addr,
                 name: graph.strings.intern(&info.name),
                 estimated: self.estimated.contains(&info.addr),
-                inferred: self.objects.is_inferred(info),
+                inferred: self.inferred.contains(&info.addr),
             });
         }
         for ty in &mut graph.object_types {

@@ -117,22 +117,24 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
         roots.append(&mut finder.roots);
         anomalies.merge(&finder.anomalies);
     }
-    let answers = found.known.long_from.into_iter().filter_map(Addr::non_null).collect();
-    let code = Code::new(thread_pointer(memory, found, &interpreters), answers, found.known.strcmp);
-    let code = Some(&code);
-    let objects = Objects { memory, layout: &found.layout, limits, known: found.known, code };
+    let code = code(memory, found, limits);
+    let objects =
+        Objects { memory, layout: &found.layout, limits, known: found.known, code: Some(&code) };
     let types = Types::default();
     if is_collecting(memory, found, limits) {
         let recovered = recover::recover(&objects, map, &types, &mut tracked);
         tracing::debug!(recovered, "a collection was under way");
     }
-    let namespaces = set();
-    for root in roots.iter().filter(|root| root.namespace) {
-        namespaces.insert(root.target);
-    }
     let mut seeds: Vec<Addr> = roots.iter().map(|root| root.target).collect();
     seeds.append(&mut tracked.objects);
-    let discovered = Discovery::new(&objects, &types, set(), namespaces).run(seeds);
+    let discovered = code.settle_traversals(|| {
+        let namespaces = set();
+        for root in roots.iter().filter(|root| root.namespace) {
+            namespaces.insert(root.target);
+        }
+        Discovery::new(&objects, &types, set(), namespaces).run(&seeds)
+    });
+    drop(seeds);
     let build = Build {
         objects: &objects,
         types: &types,
@@ -140,7 +142,7 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
         tracked: &tracked,
         values: options.values,
     };
-    let mut graph = build.run(&roots);
+    let mut graph = code.settle_numbers(|| build.run(&roots));
     graph.anomalies.merge(&discovered.anomalies);
     graph.anomalies.merge(&anomalies);
     Walked {
@@ -149,6 +151,14 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
         generations,
         gc_enabled,
     }
+}
+
+/// The code of a process, to be followed for what no rule knows of its objects.
+#[must_use]
+pub fn code(memory: &impl Memory, found: &Found, limits: Limits) -> Code {
+    let int_makers = found.known.long_from.into_iter().filter_map(Addr::non_null).collect();
+    let interpreters = interpreters(memory, found, limits);
+    Code::new(thread_pointer(memory, found, &interpreters), int_makers, found.known.strcmp)
 }
 
 /// What `pthread_self()` is in the oldest thread: on x86-64 that is where its thread-local variables

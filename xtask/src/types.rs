@@ -186,14 +186,15 @@ const INTRODUCTION: &str = "\
 - **exact**: size and references are what the process itself says with `sys.getsizeof()` and
   `gc.get_referents()`. This document is only written where every such number is equal.
 - **inferred**: pyheap has no rule for the type and could not follow the machine code of its
-  `tp_traverse`, so it scans the memory of its objects for addresses of objects. The percentage is the part of references that are right: those that both the scan and
-  the process have, of those that either has, rounded down. Where neither has any there is no number.
+  `tp_traverse` for one of its objects, so it scans the memory of that object for addresses of
+  objects. The percentage is the part of references that are right: those that both pyheap and the
+  process have, of those that either has, rounded down. Where neither has any there is no number.
 - **estimated**: the size is what the type declares (`tp_basicsize`), without what a `__sizeof__` may
   add.
 
 `pyheap` names the inferred and estimated types of a process itself: `inferred_types` and
-`estimated_types` in `--json`. A class made in Python is inferred where one of its bases is, which need
-not have objects of its own and then is not listed below. Sizes of inferred types are compared too.
+`estimated_types` in `--json`. A class made in Python may be inferred where its base is not, since the
+code of the base was not followed for one of its objects. Sizes of inferred types are compared too.
 
 ## How right the inferred references are
 

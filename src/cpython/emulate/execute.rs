@@ -8,37 +8,29 @@ use super::{Code, Stuck};
 use crate::addr::Addr;
 use crate::target::memory::Memory;
 
-/// What code did that the caller waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
-    /// It visited an object.
-    Visited(Addr),
-    /// It made an `int` of a number.
-    Answered(u64),
-}
-
-/// Follows code until it returns to its caller, or has answered.
+/// Follows code until it returns to its caller. Takes the steps that it needs from `steps`.
 pub(super) fn run<M: Memory>(
     machine: &mut Machine<'_, M>,
     code: &Code,
-    mut steps: u64,
-    tell: &mut impl FnMut(Event),
+    steps: &mut u64,
+    visit: &mut impl FnMut(Addr),
 ) -> Result<(), Stuck> {
     loop {
         match machine.instruction {
             RETURN => return Ok(()),
             VISIT => {
-                tell(Event::Visited(Addr(machine.get(RDI))));
+                visit(Addr(machine.get(RDI)));
                 machine.set(RAX, 0);
                 machine.instruction = machine.pop()?;
                 continue;
             }
-            at if code.answers.contains(&Addr(at)) => {
-                tell(Event::Answered(machine.get(RDI)));
-                return Ok(());
+            at if code.int_makers.contains(&Addr(at)) => {
+                machine.make_int()?;
+                machine.instruction = machine.pop()?;
+                continue;
             }
             at if at == code.strcmp.0 && at != 0 => {
-                let order = machine.compare_strings()?;
+                let order = machine.compare_strings(steps)?;
                 machine.set(RAX, order);
                 machine.instruction = machine.pop()?;
                 continue;
@@ -47,7 +39,7 @@ pub(super) fn run<M: Memory>(
         }
         let block = code.block(machine.memory(), machine.instruction)?;
         for instruction in &block.instructions {
-            steps = steps.checked_sub(1).ok_or(Stuck::Steps)?;
+            take(steps)?;
             machine.instruction = instruction.ip();
             if instruction.flow_control() == FlowControl::Next {
                 machine.step(instruction)?;
@@ -59,12 +51,19 @@ pub(super) fn run<M: Memory>(
     }
 }
 
+/// Takes one step of those that are left.
+fn take(steps: &mut u64) -> Result<(), Stuck> {
+    *steps = steps.checked_sub(1).ok_or(Stuck::Steps)?;
+    Ok(())
+}
+
 impl<M: Memory> Machine<'_, M> {
     /// `strcmp(rdi, rsi)`, as the number that it returns.
-    fn compare_strings(&self) -> Result<u64, Stuck> {
+    fn compare_strings(&self, steps: &mut u64) -> Result<u64, Stuck> {
         /// Names of capsules and types are shorter.
         const MAX_BYTES: u64 = 1 << 12;
         for nth in 0..MAX_BYTES {
+            take(steps)?;
             let (mut a, mut b) = ([0], [0]);
             self.read(self.get(RDI).wrapping_add(nth), &mut a)?;
             self.read(self.get(RSI).wrapping_add(nth), &mut b)?;

@@ -13,6 +13,12 @@ const OUTSIDE: u64 = 0x00E0_0000_0000_0000;
 pub(super) const VISIT: u64 = OUTSIDE + 0x10_0000;
 /// The address that the outermost function returns to.
 pub(super) const RETURN: u64 = OUTSIDE + 0x20_0000;
+/// The address of the first `int` that is pretended to be made, and the distance to the next. Nothing
+/// can be read there: code that looks into such an `int` cannot be followed.
+const INTS: u64 = OUTSIDE + 0x30_0000;
+const INT_BYTES: u64 = 16;
+/// The most of them: a size is a sum of two or three.
+const MAX_INTS: usize = 16;
 /// The stack grows down from here.
 const STACK_TOP: u64 = OUTSIDE;
 /// The size of the stack, in bytes: what C code recurses in, not what Python does.
@@ -41,6 +47,8 @@ pub(super) struct Machine<'m, M> {
     pub(super) thread_pointer: u64,
     stack: Vec<u8>,
     writes: FxHashMap<u64, [u8; 8]>,
+    /// The numbers of which an `int` was made.
+    ints: Vec<u64>,
 }
 
 pub(super) const RSP: usize = 4;
@@ -59,6 +67,7 @@ impl<'m, M: Memory> Machine<'m, M> {
             thread_pointer: thread_pointer.0,
             stack: vec![0; STACK_BYTES],
             writes: FxHashMap::default(),
+            ints: Vec::new(),
         }
     }
 
@@ -87,6 +96,24 @@ impl<'m, M: Memory> Machine<'m, M> {
         if let Some(register) = self.registers.get_mut(register) {
             *register = value;
         }
+    }
+
+    /// Pretends to make an `int` of the first argument, and returns it.
+    pub(super) fn make_int(&mut self) -> Result<(), Stuck> {
+        if self.ints.len() >= MAX_INTS {
+            return Err(Stuck::Writes);
+        }
+        let at = INTS + self.ints.len() as u64 * INT_BYTES;
+        self.ints.push(self.get(RDI));
+        self.set(RAX, at);
+        Ok(())
+    }
+
+    /// The number of the `int` that was returned.
+    pub(super) fn returned_number(&self) -> Option<u64> {
+        let offset = self.get(RAX).checked_sub(INTS)?;
+        let nth = usize::try_from(offset / INT_BYTES).ok()?;
+        if offset % INT_BYTES == 0 { self.ints.get(nth).copied() } else { None }
     }
 
     pub(super) fn push(&mut self, value: u64) -> Result<(), Stuck> {

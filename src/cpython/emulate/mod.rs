@@ -5,19 +5,25 @@
 //! Knows x86-64 and the calling convention of Linux; knows nothing of Python's layouts. Everything
 //! is hostile: reads are checked, writes go into memory of our own, and the number of steps is
 //! bounded. What cannot be followed is an error, and the caller knows another way.
+//!
+//! Whether one object's code can be followed depends on nothing but memory, which stands still: not
+//! on what happened with another object of the type, and not on which worker was first.
 
 mod block;
 mod execute;
+mod ledger;
 mod machine;
 mod operand;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::addr::Addr;
 use crate::target::memory::Memory;
 use block::Block;
+use ledger::{Allowance, Ledger};
 use machine::Machine;
 
 /// Why code could not be followed.
@@ -29,12 +35,18 @@ pub enum Stuck {
     /// An instruction that is not known here.
     #[error("the instruction at {0} is not known")]
     Instruction(Addr),
-    /// It takes more steps than are allowed.
+    /// It takes more steps than one call is allowed.
     #[error("too many steps")]
     Steps,
+    /// All its calls together take more steps than are allowed.
+    #[error("too many steps in all")]
+    Spent,
     /// It changes more memory than is allowed.
     #[error("it writes too much")]
     Writes,
+    /// It returns something else than an `int` that it made.
+    #[error("it returns no number")]
+    NoNumber,
     /// This machine is of another kind than the code.
     #[error("code of this architecture cannot be followed")]
     Architecture,
@@ -44,26 +56,29 @@ pub enum Stuck {
 #[derive(Debug, Default)]
 pub struct Code {
     blocks: RwLock<FxHashMap<u64, Arc<Block>>>,
-    /// Functions that could not be followed once are not tried again.
-    stuck: RwLock<FxHashSet<Addr>>,
+    /// How many instructions the blocks have.
+    decoded: AtomicUsize,
     /// Where `fs` points to in the thread that is pretended to run the code.
     thread_pointer: Addr,
-    /// Functions whose call is the answer.
-    answers: Vec<Addr>,
+    /// Functions that make an `int` of a number.
+    int_makers: Vec<Addr>,
     /// The C library's `strcmp`, whose instructions are of the newest processors.
     strcmp: Addr,
+    allowance: Allowance,
+    traversals: Ledger,
+    numbers: Ledger,
 }
 
-/// The most steps of one call: a container in C visits each of its items in a handful of them.
-const MAX_STEPS: u64 = 1 << 22;
+/// The most instructions that are remembered: all that real programs need, a hundred times.
+const MAX_DECODED: usize = 1 << 20;
 
 impl Code {
     /// The code of a target. `thread_pointer` is where `fs` points to in the thread that is pretended
-    /// to run it; a call of one of `answers`, functions that make an `int` of a number, is an answer;
-    /// a call of `strcmp` is not followed, but done.
+    /// to run it; calls of `int_makers`, functions that make an `int` of a number, and of `strcmp`
+    /// are not followed, but done.
     #[must_use]
-    pub fn new(thread_pointer: Addr, answers: Vec<Addr>, strcmp: Addr) -> Self {
-        Self { thread_pointer, answers, strcmp, ..Self::default() }
+    pub fn new(thread_pointer: Addr, int_makers: Vec<Addr>, strcmp: Addr) -> Self {
+        Self { thread_pointer, int_makers, strcmp, ..Self::default() }
     }
 
     /// Follows `tp_traverse(self, visit, arg)` and gives every object that it visits to `visit`.
@@ -77,64 +92,66 @@ impl Code {
         object: Addr,
         mut visit: impl FnMut(Addr),
     ) -> Result<(), Stuck> {
-        self.enter(function, |code| {
-            let mut machine = Machine::new(memory, code.thread_pointer);
-            machine.call(function, [object.0, machine::VISIT, 0, 0, 0])?;
-            execute::run(&mut machine, code, MAX_STEPS, &mut |event| match event {
-                execute::Event::Visited(object) => visit(object),
-                execute::Event::Answered(_) => {}
-            })
-        })
+        let arguments = [object.0, machine::VISIT, 0, 0, 0];
+        self.call(memory, &self.traversals, function, arguments, &mut visit).map(|_| ())
     }
 
-    /// Follows a method without arguments until it turns a number into an `int`, and gives the
-    /// number.
+    /// Follows a method without arguments that returns an `int`, and gives the number that this was
+    /// made of. Other numbers that it makes an `int` of on its way are not the answer.
     ///
     /// # Errors
-    /// The code cannot be followed, or ends without an `int`.
+    /// The code cannot be followed, or returns no `int` that it made.
     pub fn number(
         &self,
         memory: &impl Memory,
         function: Addr,
         arguments: [u64; 5],
     ) -> Result<u64, Stuck> {
-        self.enter(function, |code| {
-            let mut machine = Machine::new(memory, code.thread_pointer);
-            machine.call(function, arguments)?;
-            let mut answer = None;
-            execute::run(&mut machine, code, MAX_STEPS, &mut |event| {
-                if let execute::Event::Answered(number) = event {
-                    answer = Some(number);
-                }
-            })?;
-            answer.ok_or(Stuck::Instruction(function))
-        })
+        let machine = self.call(memory, &self.numbers, function, arguments, &mut |_| {})?;
+        machine.returned_number().ok_or(Stuck::NoNumber)
     }
 
-    /// Whether a function has turned out to be one that cannot be followed.
-    #[must_use]
-    pub fn is_stuck(&self, function: Addr) -> bool {
-        self.stuck.read().is_ok_and(|stuck| stuck.contains(&function))
+    /// Makes a pass over objects whose `tp_traverse` is followed. Where functions use up their share
+    /// of steps, the pass is made again without them, so that all objects of a type are treated alike
+    /// whichever came first. The same calls can be made again after it.
+    pub fn settle_traversals<T>(&self, pass: impl FnMut() -> T) -> T {
+        self.traversals.settle(&self.allowance, pass)
     }
 
-    fn enter<T>(
+    /// The same for a pass over objects whose [`Code::number`] is asked.
+    pub fn settle_numbers<T>(&self, pass: impl FnMut() -> T) -> T {
+        self.numbers.settle(&self.allowance, pass)
+    }
+
+    /// Follows a function until it returns, and gives the state of the processor then.
+    fn call<'m, M: Memory>(
         &self,
+        memory: &'m M,
+        ledger: &Ledger,
         function: Addr,
-        follow: impl FnOnce(&Self) -> Result<T, Stuck>,
-    ) -> Result<T, Stuck> {
+        arguments: [u64; 5],
+        visit: &mut impl FnMut(Addr),
+    ) -> Result<Machine<'m, M>, Stuck> {
         if cfg!(not(target_arch = "x86_64")) {
             return Err(Stuck::Architecture);
         }
-        if self.is_stuck(function) {
-            return Err(Stuck::Instruction(function));
-        }
-        follow(self).inspect_err(|error| {
-            if let Ok(mut stuck) = self.stuck.write()
-                && stuck.insert(function)
-            {
-                tracing::debug!(%function, %error, "code that cannot be followed");
+        let account = ledger.open(function, &self.allowance).ok_or(Stuck::Spent)?;
+        let mut machine = Machine::new(memory, self.thread_pointer);
+        let mut steps = self.allowance.call;
+        let end = machine
+            .call(function, arguments)
+            .and_then(|()| execute::run(&mut machine, self, &mut steps, visit));
+        ledger.charge(&account, self.allowance.call - steps);
+        match end {
+            Ok(()) => Ok(machine),
+            Err(error) => {
+                if account.is_first_failure() {
+                    let object = arguments.first().copied().map(Addr).unwrap_or_default();
+                    tracing::debug!(%function, %object, %error, "code that cannot be followed");
+                }
+                Err(error)
             }
-        })
+        }
     }
 
     /// The instructions from an address up to the next jump.
@@ -145,7 +162,9 @@ impl Code {
             return Ok(Arc::clone(block));
         }
         let block = Arc::new(Block::decode(memory, at)?);
-        if let Ok(mut blocks) = self.blocks.write() {
+        if self.decoded.fetch_add(block.instructions.len(), Ordering::Relaxed) < MAX_DECODED
+            && let Ok(mut blocks) = self.blocks.write()
+        {
             blocks.insert(at, Arc::clone(&block));
         }
         Ok(block)

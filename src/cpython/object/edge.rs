@@ -69,4 +69,7 @@ pub trait EdgeSink {
 
     /// The next edge of a run; `nth` is the item's, entry's or member's number.
     fn in_run(&mut self, sight: Sight, target: Addr, run: Run, nth: u32);
+
+    /// The object's own code could not be followed: what it visits besides has to be guessed.
+    fn guessed(&mut self) {}
 }

@@ -30,22 +30,8 @@ impl Known {
 }
 
 impl<M: Memory> Objects<'_, M> {
-    /// Whether what an object of an unknown C type visits is known from its own code, so that
-    /// nothing of it is guessed.
-    #[must_use]
-    pub fn is_followed(&self, object: Addr, ty: &TypeInfo) -> bool {
-        let visits = self.is_gc(object, ty) && ty.has_traverse && !ty.native_traverse.is_null();
-        !visits || self.code.is_some_and(|code| !code.is_stuck(ty.native_traverse))
-    }
-
-    /// Whether the references of a type's objects are guessed.
-    #[must_use]
-    pub fn is_inferred(&self, ty: &TypeInfo) -> bool {
-        let stuck = self.code.is_none_or(|code| code.is_stuck(ty.native_traverse));
-        ty.is_scanned() && ty.has_traverse && !ty.native_traverse.is_null() && stuck
-    }
-
-    /// What the C part of an object visits, by its own code.
+    /// What the C part of an object visits, by its own code: nothing if it has none, and none if that
+    /// cannot be followed.
     fn visited_by_code(&self, object: Addr, ty: &TypeInfo) -> Option<Vec<Addr>> {
         let mut visited = Vec::new();
         if self.is_gc(object, ty) && ty.has_traverse && !ty.native_traverse.is_null() {
@@ -63,6 +49,7 @@ impl<M: Memory> Objects<'_, M> {
         sink: &mut impl EdgeSink,
     ) -> Result<(), DecodeError> {
         let Some(visited) = self.visited_by_code(object, ty) else {
+            sink.guessed();
             self.instance_referents(object, ty, sink)?;
             return self.foreign_rule(object, ty, sink);
         };

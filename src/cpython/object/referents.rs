@@ -17,6 +17,10 @@ impl<S: EdgeSink> EdgeSink for Hiding<'_, S> {
     fn in_run(&mut self, _: Sight, target: Addr, run: Run, nth: u32) {
         self.0.in_run(Sight::Hidden, target, run, nth);
     }
+
+    fn guessed(&mut self) {
+        self.0.guessed();
+    }
 }
 
 impl<M: Memory> Objects<'_, M> {
