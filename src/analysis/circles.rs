@@ -11,7 +11,7 @@ use super::collection::{Collection, uncollectable};
 use super::components::{Components, all_referents};
 use super::diff::bytes_of;
 use super::paths::{Step, circle_steps};
-use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind, ShapeColumn, StringId};
+use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, ShapeColumn, StringId};
 
 /// Whether a cycle is garbage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -275,7 +275,7 @@ impl Stuck {
                 left.push(object);
             }
         };
-        for root in graph.roots.iter().filter(|root| root.kind != RootKind::Collector) {
+        for root in &graph.roots {
             reach(root.object, &mut alive, &mut left);
         }
         for object in graph.ids() {

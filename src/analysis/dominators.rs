@@ -8,8 +8,7 @@
 use super::components::{Components, all_referents};
 use super::diff::bytes_of;
 use super::paths::speakers;
-use super::references::{found_references, unexplained};
-use crate::graph::{HeapGraph, ObjectId, RootKind};
+use crate::graph::{HeapGraph, ObjectId};
 
 /// No number yet.
 const NONE: u32 = u32::MAX;
@@ -32,20 +31,12 @@ impl Dominators {
     #[must_use]
     pub fn new(graph: &HeapGraph) -> Self {
         let mut search = Search::new(graph.len());
-        let is_known = |kind: RootKind| kind != RootKind::Collector;
-        for root in graph.roots.iter().filter(|root| is_known(root.kind)) {
+        for root in &graph.roots {
             search.from(graph, root.object);
-        }
-        // Held by C code that no object explains.
-        let found = found_references(graph);
-        for root in graph.roots.iter().filter(|root| !is_known(root.kind)) {
-            if unexplained(graph, root.object, &found).is_some_and(|count| count > 0) {
-                search.from(graph, root.object);
-            }
         }
         // An object that none of these reaches hangs below the first that is tried and reaches it.
         let components = Components::new(graph, |object| !search.has(object));
-        let speakers = speakers::of(graph, &components, |_| true);
+        let speakers = speakers::of(graph, &components);
         for object in speakers.into_iter().chain(graph.ids()) {
             if !search.has(object) {
                 search.from(graph, object);
@@ -339,7 +330,7 @@ fn compress(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{EdgeLabel, GraphBuilder};
+    use crate::graph::{EdgeLabel, GraphBuilder, RootKind};
 
     /// Objects of 16, 32, 48, … bytes with the given edges; roots where given.
     fn graph(objects: usize, edges: &[(usize, usize, bool)], roots: &[usize]) -> HeapGraph {

@@ -22,5 +22,5 @@ pub use dominators::Dominators;
 pub use growth::Growth;
 pub use histogram::{Histogram, SortBy, TypeTotals};
 pub use lookup::{LookupError, TypeMatch};
-pub use paths::{HeldBy, Path, PathRoot, Paths, Step};
+pub use paths::{HeldBy, Origin, Path, PathRoot, Paths, Step};
 pub use suspects::Suspect;

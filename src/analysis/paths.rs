@@ -1,26 +1,59 @@
 //! Why objects are alive: the shortest path to each from the best root that reaches it.
 //!
 //! One breadth-first walk over all edges, hidden ones too, in three rounds: from modules and
-//! frames, then from the states of threads and interpreters and what is static, last from what
-//! only the collector knows. What a round has reached stays as it is, so a path from a module is
-//! preferred to a shorter one from the collector's list. A module's names are as near as the
-//! module, so that they win over the globals of a frame.
+//! frames, then from the states of threads and interpreters and what is static, last from what C
+//! code holds. What a round has reached stays as it is, so a path from a module is preferred to a
+//! shorter one from an interpreter's state. A module's names are as near as the module, so that
+//! they win over the globals of a frame.
+//!
+//! What no root reaches is held by reference cycles alone. Its paths begin at one object of each
+//! cycle that nothing else refers to.
 
 pub(super) mod speakers;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::collection::Collection;
 use super::components::Components;
-
 use super::diff::bytes_of;
-use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind};
+use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind, StringId};
+
+/// What keeps the first object of a path.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Origin {
+    /// A root.
+    Root(RootKind),
+    /// No root: a collection would free it.
+    Garbage,
+    /// No root, and yet no collection frees it: a reference of the cycle is hidden from the
+    /// collector, or the cycle was frozen.
+    Uncollectable,
+}
+
+impl Origin {
+    /// The word for it in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Root(kind) => kind.name(),
+            Self::Garbage => "garbage",
+            Self::Uncollectable => "uncollectable",
+        }
+    }
+
+    /// Whether no root reaches what begins here.
+    #[must_use]
+    pub const fn is_rootless(self) -> bool {
+        matches!(self, Self::Garbage | Self::Uncollectable)
+    }
+}
 
 /// Where a path begins.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PathRoot {
-    /// The kind of the root; nothing if no known root reaches the object.
-    pub kind: Option<RootKind>,
-    /// Its name.
+    /// What keeps its first object.
+    pub origin: Origin,
+    /// The name of the root, if there is one.
     pub name: String,
 }
 
@@ -54,13 +87,16 @@ pub struct HeldBy {
     pub bytes: u64,
     /// One of them.
     pub example: ObjectId,
-    /// If only the collector knows them: the shortest reference cycle through the first object of
+    /// If no root reaches them: the shortest reference cycle through the first object of
     /// the path, which is its first and last step; empty if that object is in none.
     pub cycle: Vec<Step>,
 }
 
-/// No parent: the object is held by a root, or not reached.
+/// No parent: the path begins at the object.
 const NONE: u32 = u32::MAX;
+
+/// In place of a root, for an object at which the path of what no root reaches begins.
+const NO_ROOT: u32 = u32::MAX - 1;
 
 /// The shortest path to every object, as a tree.
 #[derive(Clone, Debug)]
@@ -68,17 +104,19 @@ pub struct Paths {
     /// The object before, or [`NONE`].
     parents: Vec<u32>,
     /// Which edge of the parent (the hidden ones counted behind the others), or which root; or
-    /// [`NONE`] for what is not reached.
+    /// [`NO_ROOT`].
     edges: Vec<u32>,
-    /// The cycles that nothing but the collector reaches.
+    /// The cycles that no root reaches.
     components: Components,
+    /// Of the objects with [`NO_ROOT`], those that a collection would free.
+    freed: FxHashSet<ObjectId>,
 }
 
 /// The round in which a root's objects are reached.
 const fn round(kind: RootKind) -> u8 {
     match kind {
         RootKind::Module | RootKind::Frame => 0,
-        RootKind::Collector => 2,
+        RootKind::C => 2,
         _ => 1,
     }
 }
@@ -91,40 +129,36 @@ impl Paths {
             parents: vec![NONE; graph.len()],
             edges: vec![NONE; graph.len()],
             components: Components::default(),
+            freed: FxHashSet::default(),
         };
         let mut queue: Vec<ObjectId> = Vec::new();
         paths.modules(graph, &mut queue);
-        for this_round in 0..2 {
+        for this_round in 0..=2 {
             let roots = graph.roots.iter().enumerate();
             for (index, root) in roots.filter(|(_, root)| round(root.kind) == this_round) {
                 paths.reach(root.object, NONE, index, &mut queue);
             }
             paths.spread(graph, &mut queue);
         }
-        let known: FxHashMap<ObjectId, usize> = graph
-            .roots
-            .iter()
-            .enumerate()
-            .filter(|(_, root)| round(root.kind) == 2 && !paths.reaches(root.object))
-            .map(|(index, root)| (root.object, index))
-            .collect();
-        if !known.is_empty() {
-            let components = Components::new(graph, |object| !paths.reaches(object));
-            let speakers = speakers::of(graph, &components, |object| known.contains_key(&object));
-            paths.components = components;
-            for object in speakers {
-                if let Some(&index) = known.get(&object) {
-                    paths.reach(object, NONE, index, &mut queue);
-                }
-            }
-            paths.spread(graph, &mut queue);
-            // Where no object could speak for a component, what it holds still has roots.
-            for (index, root) in graph.roots.iter().enumerate() {
-                paths.reach(root.object, NONE, index, &mut queue);
-            }
-            paths.spread(graph, &mut queue);
+        if graph.ids().any(|object| !paths.is_met(object)) {
+            paths.rootless(graph, &mut queue);
         }
         paths
+    }
+
+    /// Reaches what no root does, from one object of each cycle that nothing else refers to.
+    fn rootless(&mut self, graph: &HeapGraph, queue: &mut Vec<ObjectId>) {
+        let components = Components::new(graph, |object| !self.is_met(object));
+        let speakers = speakers::of(graph, &components);
+        self.components = components;
+        let collection = Collection::new(graph);
+        for object in speakers {
+            self.reach(object, NONE, NO_ROOT as usize, queue);
+            if collection.is_freed(object) {
+                self.freed.insert(object);
+            }
+        }
+        self.spread(graph, queue);
     }
 
     /// Reaches all modules and then their dictionaries, before any frame does.
@@ -158,7 +192,7 @@ impl Paths {
     }
 
     /// The shortest reference cycle through the object at which the path to `object` begins; empty
-    /// unless only the collector knows it, or if it is in none.
+    /// if a root reaches it, or if it is in none.
     #[must_use]
     pub fn cycle(&self, graph: &HeapGraph, object: ObjectId) -> Vec<Step> {
         let first = self.objects_to(object).first().copied().unwrap_or(object);
@@ -172,14 +206,13 @@ impl Paths {
             && *edge_slot == NONE
         {
             *parent_slot = parent;
-            *edge_slot = u32::try_from(edge).unwrap_or(NONE - 1);
+            *edge_slot = u32::try_from(edge).unwrap_or(NO_ROOT);
             queue.push(object);
         }
     }
 
-    /// Whether any root reaches the object.
-    #[must_use]
-    pub fn reaches(&self, object: ObjectId) -> bool {
+    /// Whether the walk has come to the object.
+    fn is_met(&self, object: ObjectId) -> bool {
         self.edges.get(object.index()).is_some_and(|&edge| edge != NONE)
     }
 
@@ -219,11 +252,15 @@ impl Paths {
     /// The root at the beginning of the path through `first`.
     fn root(&self, graph: &HeapGraph, first: ObjectId) -> PathRoot {
         let edge = self.edges.get(first.index()).copied().unwrap_or(NONE);
-        match graph.roots.get(edge as usize).filter(|_| edge != NONE) {
-            Some(root) => {
-                PathRoot { kind: Some(root.kind), name: graph.strings.text(root.name).to_owned() }
+        match graph.roots.get(edge as usize) {
+            Some(root) => PathRoot {
+                origin: Origin::Root(root.kind),
+                name: graph.strings.text(root.name).to_owned(),
+            },
+            None if self.freed.contains(&first) => {
+                PathRoot { origin: Origin::Garbage, name: String::new() }
             }
-            None => PathRoot { kind: None, name: String::new() },
+            None => PathRoot { origin: Origin::Uncollectable, name: String::new() },
         }
     }
 
@@ -231,7 +268,7 @@ impl Paths {
     #[must_use]
     pub fn to(&self, graph: &HeapGraph, object: ObjectId) -> Path {
         let (root, steps) = self.hops(graph, object);
-        Path { steps: fold(steps, root.kind), root }
+        Path { steps: fold(steps, root.origin), root }
     }
 
     /// The same with every object on the way, dictionaries of instances too.
@@ -297,7 +334,7 @@ pub fn circle_steps(graph: &HeapGraph, circle: &[(ObjectId, usize)], folded: boo
         steps.push(step(graph, first, label));
     }
     match folded {
-        true => fold(steps, None),
+        true => fold_dicts(steps.into_iter()),
         false => steps.into_iter().map(|raw| raw.step).collect(),
     }
 }
@@ -309,12 +346,15 @@ struct RawStep {
 }
 
 /// Folds `.__dict__` into the attribute behind it, and the module object into its root.
-fn fold(raw: Vec<RawStep>, root: Option<RootKind>) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::with_capacity(raw.len());
-    let mut raw = raw.into_iter().peekable();
-    if root == Some(RootKind::Module) {
-        let _ = raw.next();
-    }
+fn fold(raw: Vec<RawStep>, origin: Origin) -> Vec<Step> {
+    let is_module = origin == Origin::Root(RootKind::Module);
+    fold_dicts(raw.into_iter().skip(usize::from(is_module)))
+}
+
+/// Folds `.__dict__` into the attribute behind it.
+fn fold_dicts(raw: impl Iterator<Item = RawStep>) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut raw = raw.peekable();
     while let Some(current) = raw.next() {
         let is_hop = current.namespace && current.step.label == ".__dict__";
         let folds = is_hop && raw.peek().is_some_and(|next| next.step.label.starts_with('.'));
@@ -338,7 +378,8 @@ struct Way {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum WayLabel {
     Root(u32),
-    Collector,
+    HeldByC(StringId),
+    Rootless(Origin),
     Exact(EdgeLabel),
     Index,
     Value,
@@ -422,10 +463,11 @@ impl<'a> Grouping<'a> {
         let label = match (self.paths.label(self.graph, object), above) {
             (None, None) => {
                 let root = self.paths.edges.get(object.index()).copied().unwrap_or(NONE);
-                match self.graph.roots.get(root as usize).map(|root| root.kind) {
-                    // Each cycle has a root of its own without a name: alike ones are one way.
-                    Some(RootKind::Collector) => WayLabel::Collector,
-                    _ => WayLabel::Root(root),
+                match self.graph.roots.get(root as usize) {
+                    // Each object has a root of its own: alike ones are one way.
+                    Some(row) if row.kind == RootKind::C => WayLabel::HeldByC(row.name),
+                    Some(_) => WayLabel::Root(root),
+                    None => WayLabel::Rootless(self.paths.root(self.graph, object).origin),
                 }
             }
             (None, Some(_)) => WayLabel::Unknown,
@@ -479,18 +521,18 @@ impl<'a> Grouping<'a> {
         let raw = ways
             .iter()
             .map(|way| {
-                let type_name = self.graph.strings.text(crate::graph::StringId(way.type_name));
+                let type_name = self.graph.strings.text(StringId(way.type_name));
                 let label = self.label_text(way.label);
                 let namespace = type_name == "builtins.dict" && label == ".__dict__";
                 RawStep { step: Step { type_name: type_name.to_owned(), label }, namespace }
             })
             .collect();
-        Path { steps: fold(raw, root.kind), root }
+        Path { steps: fold(raw, root.origin), root }
     }
 
     fn label_text(&self, label: WayLabel) -> String {
         match label {
-            WayLabel::Root(_) | WayLabel::Collector => String::new(),
+            WayLabel::Root(_) | WayLabel::HeldByC(_) | WayLabel::Rootless(_) => String::new(),
             // Named labels need no owner: only dictionary entries do, and they have no position.
             WayLabel::Exact(label) => self.graph.label_text(ObjectId::default(), Some(label)),
             WayLabel::Index | WayLabel::Value => "[*]".to_owned(),

@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::diff::{Diff, Identity, bytes_of};
 use super::paths::{HeldBy, Paths};
-use crate::graph::{HeapGraph, ObjectId, RootKind, StringId};
+use crate::graph::{HeapGraph, ObjectId, StringId};
 
 /// The most ways told of one type; the rest is in the shares.
 const MOST_WAYS: usize = 10;
@@ -86,7 +86,7 @@ pub fn suspects(graph: &HeapGraph, diff: &Diff) -> Vec<Suspect> {
             let mut held_by = paths.group(graph, objects);
             held_by.truncate(MOST_WAYS);
             for held in &mut held_by {
-                if held.path.root.kind == Some(RootKind::Collector) {
+                if held.path.root.origin.is_rootless() {
                     held.cycle = paths.cycle(graph, held.example);
                 }
             }

@@ -8,6 +8,7 @@ mod anomaly;
 mod builder;
 mod column;
 mod csr;
+mod held_by_c;
 mod ids;
 mod interner;
 mod root;

@@ -19,9 +19,11 @@ pub enum RootKind {
     Interned,
     /// An object that is part of the runtime itself (small integers, `None`, `True`).
     Runtime,
-    /// An object that the collector tracks though nothing known refers to it: garbage in a cycle,
-    /// or held by C code alone.
-    Collector,
+    /// References that no object and no other root explains: C code holds them. Only what no other
+    /// root reaches gets such a root ([`HeapGraph::root_what_c_holds`]).
+    ///
+    /// [`HeapGraph::root_what_c_holds`]: super::HeapGraph::root_what_c_holds
+    C,
 }
 
 impl RootKind {
@@ -36,7 +38,7 @@ impl RootKind {
             Self::StaticType => "static_type",
             Self::Interned => "interned",
             Self::Runtime => "runtime",
-            Self::Collector => "collector",
+            Self::C => "c",
         }
     }
 
@@ -51,16 +53,17 @@ impl RootKind {
             Self::StaticType,
             Self::Interned,
             Self::Runtime,
-            Self::Collector,
+            Self::C,
         ]
         .into_iter()
         .find(|kind| kind.name() == name)
     }
 
-    /// Whether the root is a counted reference that explains one of the object's refcount.
+    /// Whether the root is a counted reference that explains one of the object's refcount. What C
+    /// code holds is the rest, so it does not.
     #[must_use]
     pub const fn is_counted(self) -> bool {
-        !matches!(self, Self::Collector | Self::Runtime | Self::StaticType | Self::Interned)
+        !matches!(self, Self::C | Self::Runtime | Self::StaticType | Self::Interned)
     }
 }
 

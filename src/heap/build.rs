@@ -14,7 +14,7 @@ use super::types::{TypeCache, Types};
 use crate::addr::Addr;
 use crate::cpython::layout::features::HAVE_GC;
 use crate::cpython::object::{Count, EdgeSink, Label, Objects, Run, Sight, TypeInfo};
-use crate::graph::{Anomalies, Csr, HeapGraph, ObjectFlags, ObjectId, Root, RootKind};
+use crate::graph::{Anomalies, Csr, HeapGraph, ObjectFlags, ObjectId, Root};
 use crate::target::memory::Memory;
 
 /// The objects that one task decodes.
@@ -212,7 +212,7 @@ impl<M: Memory> Build<'_, '_, M> {
         (refcount, flags)
     }
 
-    /// The roots whose objects were found, and the tracked objects that nothing refers to.
+    /// The roots whose objects were found, and what C code holds beside them.
     fn add_roots(&self, roots: &[RawRoot], graph: &mut HeapGraph) {
         for root in roots {
             if let Some(object) = self.discovered.objects.rank(root.target).map(ObjectId) {
@@ -220,43 +220,8 @@ impl<M: Memory> Build<'_, '_, M> {
                 graph.roots.push(Root { kind: root.kind, name, object });
             }
         }
-        let name = graph.strings.intern("tracked by the collector");
-        let reached = reached(graph);
-        for object in graph.ids() {
-            let flags = graph.flags_of(object);
-            let tracked = flags.has(ObjectFlags::GC_TRACKED | ObjectFlags::GC_FROZEN);
-            if tracked && !reached.get(object.index()).copied().unwrap_or(true) {
-                graph.roots.push(Root { kind: RootKind::Collector, name, object });
-            }
-        }
+        graph.root_what_c_holds();
     }
-}
-
-/// Which objects the roots lead to. Each is marked before it is put on the stack, which therefore
-/// never holds more than there are objects.
-fn reached(graph: &HeapGraph) -> Vec<bool> {
-    fn visit(object: ObjectId, reached: &mut [bool], left: &mut Vec<ObjectId>) {
-        if let Some(seen) = reached.get_mut(object.index())
-            && !*seen
-        {
-            *seen = true;
-            left.push(object);
-        }
-    }
-    let mut reached = vec![false; graph.len()];
-    let mut left: Vec<ObjectId> = Vec::new();
-    for root in &graph.roots {
-        visit(root.object, &mut reached, &mut left);
-    }
-    while let Some(object) = left.pop() {
-        for &next in graph.referents.of(object) {
-            visit(next, &mut reached, &mut left);
-        }
-        for &next in graph.hidden_referents.of(object) {
-            visit(next, &mut reached, &mut left);
-        }
-    }
-    reached
 }
 
 /// The edges of the object that is being decoded.

@@ -1,21 +1,15 @@
-//! What only the collector knows: which object of each component speaks for it.
+//! What no root reaches: which object of each component speaks for it.
 //!
-//! Every object of a cycle is known to the collector, so each would be a root of its own and nothing
-//! would be said of who brought whom along. So one object of every component that no other one
-//! refers to becomes the beginning of the paths.
+//! Every object of a cycle holds the others, so any of them could be where paths begin. One object of
+//! every component that no other one refers to is chosen, alike in cycles of the same shape.
 
 use rustc_hash::FxHashMap;
 
 use crate::analysis::components::{Components, all_referents};
 use crate::graph::{HeapGraph, ObjectId};
 
-/// The object that speaks for each component without a referrer outside it; only objects that
-/// `may_speak` are asked.
-pub(in crate::analysis) fn of(
-    graph: &HeapGraph,
-    components: &Components,
-    may_speak: impl Fn(ObjectId) -> bool,
-) -> Vec<ObjectId> {
+/// The object that speaks for each component without a referrer outside it.
+pub(in crate::analysis) fn of(graph: &HeapGraph, components: &Components) -> Vec<ObjectId> {
     let mut held = vec![false; components.len()];
     let mut degree: FxHashMap<ObjectId, u32> = FxHashMap::default();
     let numbers = 0..u32::try_from(components.len()).unwrap_or(u32::MAX);
@@ -41,7 +35,7 @@ pub(in crate::analysis) fn of(
             // A class of its own, then the hub, then the bigger one, then by name: cycles of the
             // same shape are spoken for by the same type.
             let members = components.members(number).iter().copied();
-            members.filter(|&member| may_speak(member)).max_by_key(|&member| {
+            members.max_by_key(|&member| {
                 let name = graph.type_name_of(member);
                 let own = !name.starts_with("builtins.");
                 let degree = degree.get(&member).copied().unwrap_or_default();

@@ -6,7 +6,7 @@ use crate::graph::GraphBuilder;
 
 /// The path as one line: root, then `label:type` of each step.
 fn line(path: &Path) -> String {
-    let kind = path.root.kind.map_or("-", RootKind::name);
+    let kind = path.root.origin.name();
     let mut line = format!("{kind} {}", path.root.name);
     for step in &path.steps {
         line.push_str(&format!(" > {}:{}", step.label, step.type_name));
@@ -68,10 +68,10 @@ fn objects_that_are_held_in_the_same_way_are_one_group() {
 fn a_module_is_preferred_to_a_nearer_root_of_the_interpreter() {
     let mut b = app();
     b.root(RootKind::Interpreter, "codec_cache", Addr(0x1010));
-    b.root(RootKind::Collector, "", Addr(0x1030));
+    b.root(RootKind::C, "1 reference", Addr(0x1030));
     let graph = b.build();
     let rows = graph.find(Addr(0x1030)).unwrap();
-    assert_eq!(Paths::new(&graph).to(&graph, rows).root.kind, Some(RootKind::Module));
+    assert_eq!(Paths::new(&graph).to(&graph, rows).root.origin, Origin::Root(RootKind::Module));
 }
 
 #[test]
@@ -96,13 +96,55 @@ fn a_linked_list_is_one_way_however_long_it_is() {
 }
 
 #[test]
-fn what_no_root_reaches_has_a_path_without_root() {
+fn a_cycle_without_root_is_garbage_only_if_a_collection_would_free_it() {
+    for (refcount, flag, word) in [
+        (1, ObjectFlags::GC_TRACKED, "garbage"),
+        (2, ObjectFlags::GC_TRACKED, "uncollectable"),
+        (1, ObjectFlags::GC_FROZEN, "uncollectable"),
+    ] {
+        let mut b = GraphBuilder::new();
+        let lost = b.object(0x10, "app.Lost", 16);
+        b.flag(lost, flag);
+        b.refcount(lost, refcount);
+        b.attribute(lost, "me", lost);
+        if refcount > 1 {
+            b.hidden_edge(lost, EdgeLabel::Index(0), lost);
+        }
+        let mut graph = b.build();
+        graph.root_what_c_holds();
+        let path = Paths::new(&graph).to(&graph, ObjectId(0));
+        assert_eq!(line(&path), format!("{word}  > :app.Lost"));
+    }
+}
+
+#[test]
+fn what_c_code_holds_is_grouped_by_type_and_count_and_is_no_garbage() {
     let mut b = GraphBuilder::new();
-    b.object(0x10, "app.Lost", 16);
-    let graph = b.build();
+    for at in (1..5).map(|n| n * 0x100) {
+        let node = b.object(at, "app.Node", 48);
+        let list = b.object(at + 0x10, "builtins.list", 64);
+        for object in [node, list] {
+            b.flag(object, ObjectFlags::GC_TRACKED);
+        }
+        b.refcount(node, if at == 0x400 { 4 } else { 2 });
+        b.refcount(list, 1);
+        b.attribute(node, "rows", list);
+        b.item(list, 0, node);
+    }
+    let mut graph = b.build();
+    graph.root_what_c_holds();
     let paths = Paths::new(&graph);
-    assert!(!paths.reaches(ObjectId(0)));
-    assert_eq!(line(&paths.to(&graph, ObjectId(0))), "-  > :app.Lost");
+    let lists = graph.ids().filter(|&id| graph.type_name_of(id) == "builtins.list");
+    let told: Vec<(u64, String)> =
+        paths.group(&graph, lists).iter().map(|g| (g.objects, line(&g.path))).collect();
+    assert_eq!(
+        told,
+        [
+            (3, "c 1 reference > :app.Node > .rows:builtins.list".to_owned()),
+            (1, "c 3 references > :app.Node > .rows:builtins.list".to_owned()),
+        ]
+    );
+    assert!(paths.cycle(&graph, ObjectId(0)).is_empty());
 }
 
 #[test]
@@ -111,10 +153,10 @@ fn the_names_of_a_module_win_over_the_globals_of_a_frame() {
     b.root(RootKind::Frame, "<module> (app.py:1) f_globals", Addr(0x110));
     let graph = b.build();
     let rows = graph.find(Addr(0x1130)).unwrap();
-    assert_eq!(Paths::new(&graph).to(&graph, rows).root.kind, Some(RootKind::Module));
+    assert_eq!(Paths::new(&graph).to(&graph, rows).root.origin, Origin::Root(RootKind::Module));
 }
 
-/// Cycles of a frame and its accessor, each of which the collector knows, with a big array.
+/// Cycles of a frame and its accessor, which the collector knows, with a big array.
 fn garbage(cycles: u64) -> GraphBuilder {
     let mut b = GraphBuilder::new();
     for at in (0..cycles).map(|n| 0x1000 + n * 0x100) {
@@ -132,7 +174,8 @@ fn garbage(cycles: u64) -> GraphBuilder {
         let data = b.intern("data");
         b.hidden_edge(frame, EdgeLabel::Attribute(data), array);
         for known in [accessor, names, frame, fields] {
-            b.root(RootKind::Collector, "", known);
+            b.flag(known, ObjectFlags::GC_TRACKED);
+            b.refcount(known, 1);
         }
     }
     b
@@ -146,7 +189,7 @@ fn one_object_speaks_for_a_cycle_and_the_cycle_is_shown_through_it() {
     let groups = paths.group(&graph, arrays);
     assert_eq!(groups.len(), 1);
     let group = groups.first().unwrap();
-    assert_eq!(line(&group.path), "collector  > :pandas.DataFrame > .data:numpy.ndarray");
+    assert_eq!(line(&group.path), "garbage  > :pandas.DataFrame > .data:numpy.ndarray");
     let cycle = paths.cycle(&graph, group.example);
     let steps: Vec<String> =
         cycle.iter().map(|step| format!("{}:{}", step.label, step.type_name)).collect();
@@ -163,36 +206,38 @@ fn what_a_cycle_holds_begins_at_the_cycle_and_not_at_itself() {
     let list = b.object(0x9010, "builtins.list", 64);
     b.attribute(Addr(0x1000), "payload", payload);
     b.attribute(payload, "rows", list);
-    b.root(RootKind::Collector, "", payload);
-    b.root(RootKind::Collector, "", list);
+    for known in [payload, list] {
+        b.flag(known, ObjectFlags::GC_TRACKED);
+        b.refcount(known, 1);
+    }
     let graph = b.build();
     let paths = Paths::new(&graph);
     let list = graph.find(list).unwrap();
-    assert!(line(&paths.to(&graph, list)).starts_with("collector  > :pandas.DataFrame"));
+    assert!(line(&paths.to(&graph, list)).starts_with("garbage  > :pandas.DataFrame"));
     assert_eq!(paths.cycle(&graph, list).len(), 3);
 }
 
 proptest! {
     #[test]
-    fn all_that_the_collector_knows_is_reached_and_cycles_are_cycles(
+    fn all_that_no_root_reaches_hangs_on_cycles_and_cycles_are_cycles(
         edges in proptest::collection::vec((0_u64..12, 0_u64..12), 0..40),
-        known in proptest::collection::vec(0_u64..12, 1..12),
+        held in proptest::collection::vec(0_u64..12, 0..3),
     ) {
         let mut b = GraphBuilder::new();
         for n in 0..12 {
-            b.object(0x1000 + n * 16, "app.T", 16);
+            let object = b.object(0x1000 + n * 16, "app.T", 16);
+            b.flag(object, ObjectFlags::GC_TRACKED);
+            let refcount = edges.iter().filter(|&&(_, to)| to == n).count()
+                + held.iter().filter(|&&held| held == n).count();
+            b.refcount(object, u32::try_from(refcount).unwrap());
         }
         for &(from, to) in &edges {
             b.item(Addr(0x1000 + from * 16), u32::try_from(to).unwrap(), Addr(0x1000 + to * 16));
         }
-        for &n in &known {
-            b.root(RootKind::Collector, "", Addr(0x1000 + n * 16));
-        }
-        let graph = b.build();
+        let mut graph = b.build();
+        graph.root_what_c_holds();
         let paths = Paths::new(&graph);
-        for root in &graph.roots {
-            prop_assert!(paths.reaches(root.object));
-        }
+        let collection = Collection::new(&graph);
         // The transitive closure, which shares nothing with the search for components.
         let mut leads = [[false; 12]; 12];
         for &(from, to) in &edges {
@@ -207,7 +252,13 @@ proptest! {
         }
         for id in graph.ids() {
             let first = paths.objects_to(id)[0];
-            prop_assert_eq!(!paths.cycle(&graph, id).is_empty(), leads[first.index()][first.index()]);
+            let origin = paths.to(&graph, id).root.origin;
+            let is_held = held.iter().map(|&n| usize::try_from(n).unwrap())
+                .any(|n| n == id.index() || leads[n][id.index()]);
+            prop_assert_eq!(is_held, origin == Origin::Root(RootKind::C));
+            prop_assert_eq!(collection.is_freed(id), origin == Origin::Garbage);
+            let is_cyclic = leads[first.index()][first.index()] && origin.is_rootless();
+            prop_assert_eq!(!paths.cycle(&graph, id).is_empty(), is_cyclic);
         }
     }
 }
@@ -251,7 +302,8 @@ proptest! {
             }
         }
         for id in graph.ids() {
-            prop_assert_eq!(paths.reaches(id), distance[id.index()].is_some());
+            let origin = paths.to(&graph, id).root.origin;
+            prop_assert_eq!(!origin.is_rootless(), distance[id.index()].is_some());
             let path = paths.objects_to(id);
             if let Some(length) = distance[id.index()] {
                 prop_assert_eq!(path.len(), length + 1);

@@ -5,7 +5,7 @@ use crate::analysis::{Collection, HeldBy, Hops, Paths, cycles, lookup};
 use crate::cli::args::{CyclesArgs, GarbageArgs, WhyArgs};
 use crate::cli::{Context, operands};
 use crate::error::Error;
-use crate::graph::{HeapGraph, ObjectId, RootKind};
+use crate::graph::{HeapGraph, ObjectId};
 use crate::report::json::garbage::{CyclesJson, GarbageJson};
 use crate::report::json::why::WhyJson;
 use crate::report::{csv, json, text};
@@ -69,8 +69,8 @@ fn grouped(graph: &HeapGraph, paths: &Paths, objects: Vec<ObjectId>) -> Vec<Held
 }
 
 fn with_cycle(graph: &HeapGraph, paths: &Paths, held: HeldBy) -> HeldBy {
-    let is_garbage = held.path.root.kind == Some(RootKind::Collector);
-    let cycle = if is_garbage { paths.cycle(graph, held.example) } else { Vec::new() };
+    let is_rootless = held.path.root.origin.is_rootless();
+    let cycle = if is_rootless { paths.cycle(graph, held.example) } else { Vec::new() };
     HeldBy { cycle, ..held }
 }
 

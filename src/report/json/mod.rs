@@ -49,7 +49,7 @@ pub struct StepJson<'a> {
 /// The root of a path.
 #[derive(Debug, Clone, Serialize)]
 pub struct RootJson<'a> {
-    /// The kind, `unknown` if no known root reaches the object.
+    /// The kind; where no root reaches the object, `garbage` or `uncollectable`.
     pub kind: &'static str,
     /// The name.
     pub name: &'a str,
@@ -57,7 +57,7 @@ pub struct RootJson<'a> {
 
 impl<'a> From<&'a crate::analysis::PathRoot> for RootJson<'a> {
     fn from(root: &'a crate::analysis::PathRoot) -> Self {
-        Self { kind: root.kind.map_or("unknown", crate::graph::RootKind::name), name: &root.name }
+        Self { kind: root.origin.name(), name: &root.name }
     }
 }
 

@@ -25,9 +25,9 @@ pub fn write(out: &mut dyn Write, outcomes: &[Outcome], layout: &Layout) -> io::
         let line = format!("FAILED  {rule}: {found}, more than {limit}");
         writeln!(out, "{}", layout.style.red(&line))?;
         for held in outcome.held_by.iter().take(3) {
-            let holder = path::holder(held, layout.full_names);
-            let holder = path::wrapped(&holder, layout.width, 26, 12);
-            writeln!(out, "        {} held by {holder}", units::count(held.objects))?;
+            let holder = path::held_by(held, layout.full_names);
+            let holder = path::wrapped(&holder, layout.width, 18, 12);
+            writeln!(out, "        {} {holder}", units::count(held.objects))?;
         }
     }
     Ok(())

@@ -57,9 +57,9 @@ fn told(out: &mut dyn Write, suspects: &[Suspect], layout: &Layout) -> io::Resul
         writeln!(out, "{}", layout.style.red(&title.replace(char::is_control, "\u{fffd}")))?;
         for held in suspect.held_by.iter().take(3) {
             let share = units::percent(held.objects, suspect.held_objects);
-            let line = path::holder(held, layout.full_names);
-            let line = path::wrapped(&line, layout.width, 20, 20);
-            writeln!(out, "    {share:>7} held by {line}")?;
+            let line = path::held_by(held, layout.full_names);
+            let line = path::wrapped(&line, layout.width, 12, 20);
+            writeln!(out, "    {share:>7} {line}")?;
         }
     }
     if suspects.is_empty() { writeln!(out, "nothing grew\n") } else { writeln!(out) }

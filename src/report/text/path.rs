@@ -1,6 +1,6 @@
 //! A path in one line: `module app.cache → dict[*] → Session`.
 
-use crate::analysis::{HeldBy, Path, Step};
+use crate::analysis::{HeldBy, Origin, Path, Step};
 use crate::graph::RootKind;
 use crate::report::short_type;
 
@@ -24,11 +24,11 @@ pub fn label(label: &str) -> String {
 /// The line of a path; without `full_names` a class is shown without its module.
 #[must_use]
 pub fn line(path: &Path, full_names: bool) -> String {
-    let root = match path.root.kind {
-        None => "nothing known".to_owned(),
-        Some(RootKind::Collector) => "the collector alone".to_owned(),
-        Some(kind) if path.root.name.is_empty() => kind.name().replace('_', " "),
-        Some(kind) => format!("{} {}", kind.name().replace('_', " "), path.root.name),
+    let word = path.root.origin.name().replace('_', " ");
+    let root = match path.root.origin {
+        Origin::Root(RootKind::C) => format!("C code ({})", path.root.name),
+        _ if path.root.name.is_empty() => word,
+        _ => format!("{word} {}", path.root.name),
     };
     clean(&append(root, &path.steps, full_names))
 }
@@ -39,20 +39,35 @@ pub fn circle(steps: &[Step], full_names: bool) -> String {
     clean(&append(String::new(), steps, full_names))
 }
 
-/// How a group of objects is held, as the end of `held by …`: by a path, or by a reference cycle,
-/// which is told with the path from it.
+/// How a group of objects is held, in a list of such: by a path from a root, or by a reference cycle
+/// alone, which is told with the path from it.
 #[must_use]
 pub fn holder(held: &HeldBy, full_names: bool) -> String {
-    if held.cycle.is_empty() {
-        return line(&held.path, full_names);
-    }
+    let beginning = match held.path.root.origin {
+        Origin::Garbage if !held.cycle.is_empty() => "garbage: nothing but a reference cycle",
+        Origin::Uncollectable if !held.cycle.is_empty() => {
+            "nothing but a reference cycle that no collection frees:"
+        }
+        Origin::Root(RootKind::C) => return format!("held by {}", line(&held.path, full_names)),
+        _ => return line(&held.path, full_names),
+    };
     let cycle = append(String::new(), &held.cycle, full_names);
-    let mut text = format!("the collector alone: a reference cycle {cycle}");
+    let mut text = format!("{beginning} {cycle}");
     if held.path.steps.len() > 1 {
         text.push_str(", then ");
         text.push_str(&append(String::new(), &held.path.steps, full_names));
     }
     clean(&text)
+}
+
+/// The same after the objects that are held: `held by module app.cache → …`.
+#[must_use]
+pub fn held_by(held: &HeldBy, full_names: bool) -> String {
+    let text = holder(held, full_names);
+    match held.path.root.origin {
+        Origin::Garbage | Origin::Uncollectable | Origin::Root(RootKind::C) => text,
+        Origin::Root(_) => format!("held by {text}"),
+    }
 }
 
 /// The steps behind a beginning; where there is none, the first object is the beginning.
@@ -129,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_cycle_is_told_before_what_hangs_on_it() {
-        let root = PathRoot { kind: Some(RootKind::Collector), name: String::new() };
+        let root = PathRoot { origin: Origin::Garbage, name: String::new() };
         let path = Path { root, steps: steps(&[("", "pandas.DataFrame")]) };
         let cycle = steps(&[
             ("", "pandas.DataFrame"),
@@ -137,13 +152,34 @@ mod tests {
             ("._dataframe", "pandas.DataFrame"),
         ]);
         let mut held = HeldBy { path, objects: 1, bytes: 1, example: ObjectId::default(), cycle };
-        let told = "the collector alone: a reference cycle \
+        let told = "garbage: nothing but a reference cycle \
                     DataFrame.ww → Accessor._dataframe → DataFrame";
         assert_eq!(holder(&held, false), told);
         held.path.steps = steps(&[("", "pandas.DataFrame"), (".data", "numpy.ndarray")]);
         assert_eq!(holder(&held, false), format!("{told}, then DataFrame.data → ndarray"));
         held.cycle.clear();
-        assert_eq!(holder(&held, false), "the collector alone → DataFrame.data → ndarray");
+        assert_eq!(holder(&held, false), "garbage → DataFrame.data → ndarray");
+    }
+
+    #[test]
+    fn the_words_before_a_path_say_who_holds() {
+        let held = |origin, name: &str, cycle: &[(&str, &str)]| {
+            let root = PathRoot { origin, name: name.to_owned() };
+            let path = Path { root, steps: steps(&[("", "app.Node")]) };
+            let cycle = steps(cycle);
+            let held = HeldBy { path, objects: 1, bytes: 1, example: ObjectId::default(), cycle };
+            (holder(&held, false), held_by(&held, false))
+        };
+        let (alone, after) = held(Origin::Root(RootKind::C), "2 references", &[]);
+        assert_eq!(alone, "held by C code (2 references) → Node");
+        assert_eq!(after, alone);
+        let (alone, after) = held(Origin::Root(RootKind::Thread), "context", &[]);
+        assert_eq!(alone, "thread context → Node");
+        assert_eq!(after, "held by thread context → Node");
+        let circle = &[("", "app.Node"), (".me", "app.Node")];
+        let (alone, after) = held(Origin::Uncollectable, "", circle);
+        let told = "nothing but a reference cycle that no collection frees: Node.me → Node";
+        assert_eq!((alone.as_str(), after.as_str()), (told, told));
     }
 
     #[test]

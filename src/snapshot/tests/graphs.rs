@@ -75,7 +75,7 @@ pub(super) fn random_snapshot(seed: u64, objects: usize, roots: usize) -> Snapsh
             graph.values.insert(id, names[random.below(names.len())]);
         }
     }
-    let kinds = [RootKind::Module, RootKind::Frame, RootKind::Collector, RootKind::StaticType];
+    let kinds = [RootKind::Module, RootKind::Frame, RootKind::C, RootKind::StaticType];
     for _ in 0..if objects == 0 { 0 } else { roots } {
         graph.roots.push(Root {
             kind: kinds[random.below(kinds.len())],
