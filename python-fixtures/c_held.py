@@ -3,7 +3,7 @@
 #   Leaked x 3, one reference each   Leaked_twice   a cycle with a reference from C   what hangs on each
 #   Lost <-> list, garbage
 #
-# A reference is leaked as a faulty extension does it: counted, and forgotten. The command `s` collects with
+# A reference is leaked as a faulty extension does it: counted, and forgotten. The command `g` collects with
 # DEBUG_SAVEALL and answers with the addresses of what the collector found.
 import ctypes
 import gc
@@ -59,4 +59,4 @@ def collect():
     return (" ".join(hex(id(one)) for one in gc.garbage) + "\n").encode()
 
 
-_truth.hold({"s": collect}, prepare=False)
+_truth.hold({"g": collect}, prepare=False)

@@ -3,7 +3,7 @@
 #   Lost <-> [Lost]   ring of 10   class in its own cycle   with a finalizer   holding a big acyclic tree   gc.garbage
 #   closure <-> cell   generator <-> its frame   exception <-> traceback   partial, deque, OrderedDict, slots, coroutine
 #
-# The command `s` collects with DEBUG_SAVEALL and answers with the addresses of what the collector found.
+# The command `g` collects with DEBUG_SAVEALL and answers with the addresses of what the collector found.
 import asyncio
 import collections
 import functools
@@ -131,4 +131,4 @@ def collect():
     return (" ".join(hex(id(one)) for one in gc.garbage[by_hand:]) + "\n").encode()
 
 
-_truth.hold({"s": collect}, prepare=False)
+_truth.hold({"g": collect}, prepare=False)

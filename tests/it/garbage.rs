@@ -32,7 +32,7 @@ fn one(python: &Python) -> Result<()> {
         .iter()
         .filter_map(|at| at.as_str().map(str::to_owned))
         .collect();
-    let answer = fixture.ask("s")?;
+    let answer = fixture.ask("g")?;
     let found: BTreeSet<String> = answer.split_whitespace().map(str::to_owned).collect();
     // What was put into gc.garbage by hand before.
     let uncollectable = &types["uncollectable"];
