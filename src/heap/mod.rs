@@ -9,7 +9,6 @@ mod build;
 mod deferred;
 mod discover;
 mod gc_lists;
-mod interned;
 mod join;
 mod recover;
 mod roots;
@@ -111,9 +110,6 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
         let mut finder = RootFinder::new(&objects);
         finder.interpreter(interpreter, collector);
         finder.static_types();
-        if is_first && let Some(table) = interned::table(&objects, map, found) {
-            finder.interned(table);
-        }
         roots.append(&mut finder.roots);
         anomalies.merge(&finder.anomalies);
     }

@@ -108,7 +108,7 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
     }
 
     /// The table of interned strings, whose references are not counted.
-    pub(super) fn interned(&mut self, table: Addr) {
+    fn interned(&mut self, table: Addr) {
         self.add(RootKind::Interned, "interned strings", table, false);
     }
 
