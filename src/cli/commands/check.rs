@@ -8,7 +8,7 @@ use crate::report::json::check::CheckJson;
 use crate::report::{json, text};
 
 pub(super) fn run(args: &CheckArgs, context: &mut Context<'_>) -> Result<(), Error> {
-    let (source, rest) = operands::split(&args.source, &args.positional, 1)?;
+    let (source, rest) = operands::split(&args.read.source, &args.positional, 1)?;
     let rules = args.rules();
     if rules.is_empty() {
         return Err(Error::usage("no rule: give --max, --max-growth or --max-garbage", None));
@@ -20,7 +20,7 @@ pub(super) fn run(args: &CheckArgs, context: &mut Context<'_>) -> Result<(), Err
             Some("pyheap check new.parquet old.parquet --max-growth TYPE=N"),
         ));
     }
-    let options = args.capture.options();
+    let options = args.read.capture.options();
     // The file first: a process is not stopped for a file that cannot be read.
     let baseline =
         baseline.map(|baseline| context.backend.load(&baseline, &options)).transpose()?;
@@ -28,10 +28,10 @@ pub(super) fn run(args: &CheckArgs, context: &mut Context<'_>) -> Result<(), Err
     let graph = &snapshot.graph;
     let before = baseline.as_ref().map(|baseline| &baseline.graph);
     let outcomes = verdict::check(graph, before, &rules)?;
-    if args.output.json {
+    if args.read.output.json {
         json::write(context.out, "check", CheckJson::new(graph, &outcomes))?;
     } else {
-        let layout = context.layout(&args.output);
+        let layout = context.layout(&args.read.output);
         text::check::write(context.out, &outcomes, &layout)?;
     }
     match outcomes.iter().filter(|outcome| !outcome.holds).count() {

@@ -34,7 +34,7 @@ fn report(
     output: Option<&Output<'_>>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
-    let (source, _) = operands::split(&args.source, &args.positional, 0)?;
+    let (source, _) = operands::split(&args.read.source, &args.positional, 0)?;
     // Known before the target is stopped, so told before it is.
     if let Some(output) = output.filter(|output| !args.subprocesses && !output.force)
         && output.file.exists()
@@ -45,32 +45,33 @@ fn report(
     if let (true, Source::Pid(pid)) = (args.subprocesses, &source) {
         let mut documents = Vec::new();
         for member in context.backend.process_tree(*pid) {
-            let snapshot = match context.backend.load(&Source::Pid(member), &args.capture.options())
-            {
-                Ok(snapshot) => snapshot,
-                // A child that is no Python, or has ended meanwhile, is no failure of the tree.
-                Err(error @ (Error::NotPython(_) | Error::Gone(_))) if member != *pid => {
-                    context.note(&format!("process {member} is left out: {error}"))?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+            let snapshot =
+                match context.backend.load(&Source::Pid(member), &args.read.capture.options()) {
+                    Ok(snapshot) => snapshot,
+                    // A child that is no Python, or has ended meanwhile, is no failure of the tree.
+                    Err(error @ (Error::NotPython(_) | Error::Gone(_))) if member != *pid => {
+                        context.note(&format!("process {member} is left out: {error}"))?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
             let file = output.map(|output| (numbered(output.file, member), output.force));
             let document = one(args, &snapshot, file, context)?;
             documents.extend(document);
             failed = failed.and(context.check(&snapshot.graph));
         }
-        if args.output.json {
+        if args.read.output.json {
             json::write(context.out, command, Processes { processes: documents })?;
         }
     } else {
-        let snapshot = context.backend.load(&source, &args.capture.options())?;
+        let snapshot = context.backend.load(&source, &args.read.capture.options())?;
         let file = output.map(|output| (output.file.to_owned(), output.force));
         if let Some(document) = one(args, &snapshot, file, context)? {
             json::write(context.out, command, document)?;
         }
         failed = context.check(&snapshot.graph);
-        if !args.output.json && !args.csv && matches!(source, Source::Pid(_)) && failed.is_ok() {
+        if !args.read.output.json && !args.csv && matches!(source, Source::Pid(_)) && failed.is_ok()
+        {
             let pid = snapshot.facts.process.pid;
             let next = match output {
                 Some(output) => format!("pyheap diff {} -p {pid}", output.file.display()),
@@ -95,7 +96,7 @@ fn one(
     }
     let Snapshot { facts, graph } = snapshot;
     let histogram = Histogram::new(graph, args.sort());
-    if args.output.json {
+    if args.read.output.json {
         let output = file.map(|(path, _)| path.display().to_string());
         let document = HistogramJson::new(facts, graph, &histogram, output);
         return Ok(Some(serde_json::to_value(document).map_err(std::io::Error::from)?));
@@ -103,7 +104,7 @@ fn one(
     if args.csv {
         csv::histogram(context.out, &histogram)?;
     } else {
-        let layout = context.layout(&args.output);
+        let layout = context.layout(&args.read.output);
         let garbage = Garbage::new(graph, &Collection::new(graph));
         let heap_bytes = histogram.totals.bytes();
         let waiting = text::garbage::waiting(&garbage, heap_bytes);

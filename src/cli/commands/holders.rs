@@ -11,7 +11,7 @@ use crate::report::json::why::WhyJson;
 use crate::report::{csv, json, text};
 
 pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error> {
-    let (source, rest) = operands::split(&args.source, &args.positional, 1)?;
+    let (source, rest) = operands::split(&args.read.source, &args.positional, 1)?;
     let Some(wanted) = rest.first() else {
         return Err(Error::usage(
             "which objects? give a type or an address",
@@ -23,7 +23,7 @@ pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error
         // Checked before the target is stopped for it.
         lookup::parse_address(wanted)?;
     }
-    let snapshot = context.backend.load(&source, &args.capture.options())?;
+    let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let (name, objects) = chosen(graph, wanted, is_address)?;
     let paths = Paths::new(graph);
@@ -31,10 +31,10 @@ pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error
         &[single] => vec![alone(graph, &paths, single, args.raw)],
         _ => grouped(graph, &paths, objects),
     };
-    if args.output.json {
+    if args.read.output.json {
         json::write(context.out, "why", WhyJson::new(facts, graph, &held_by))?;
     } else {
-        let layout = context.layout(&args.output);
+        let layout = context.layout(&args.read.output);
         text::why::write(context.out, facts, &name, &held_by, &layout)?;
     }
     context.check(graph)
@@ -75,27 +75,27 @@ fn with_cycle(graph: &HeapGraph, paths: &Paths, held: HeldBy) -> HeldBy {
 }
 
 pub(super) fn cycles_of(args: &CyclesArgs, context: &mut Context<'_>) -> Result<(), Error> {
-    let (source, _) = operands::split(&args.source, &args.positional, 0)?;
-    let snapshot = context.backend.load(&source, &args.capture.options())?;
+    let (source, _) = operands::split(&args.read.source, &args.positional, 0)?;
+    let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let hops = if args.raw { Hops::All } else { Hops::Folded };
     let groups = cycles(graph, &Collection::new(graph), hops);
-    if args.output.json {
+    if args.read.output.json {
         json::write(context.out, "cycles", CyclesJson::new(facts, graph, &groups))?;
     } else {
-        let layout = context.layout(&args.output);
+        let layout = context.layout(&args.read.output);
         text::cycles::write(context.out, facts, &groups, &layout)?;
     }
     context.check(graph)
 }
 
 pub(super) fn garbage(args: &GarbageArgs, context: &mut Context<'_>) -> Result<(), Error> {
-    let (source, _) = operands::split(&args.source, &args.positional, 0)?;
-    let snapshot = context.backend.load(&source, &args.capture.options())?;
+    let (source, _) = operands::split(&args.read.source, &args.positional, 0)?;
+    let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let collection = Collection::new(graph);
     let garbage = Garbage::new(graph, &collection);
-    if args.output.json {
+    if args.read.output.json {
         let address = |&object: &ObjectId| graph.addr(object).to_string();
         let addresses = || collection.unreachable.iter().map(address).collect();
         let addresses = args.addresses.then(addresses);
@@ -103,7 +103,7 @@ pub(super) fn garbage(args: &GarbageArgs, context: &mut Context<'_>) -> Result<(
     } else if args.csv {
         csv::garbage(context.out, &garbage)?;
     } else {
-        let layout = context.layout(&args.output);
+        let layout = context.layout(&args.read.output);
         text::garbage::write(context.out, facts, &garbage, &layout)?;
     }
     context.check(graph)

@@ -19,14 +19,14 @@ use crate::source::Source;
 struct Head {}
 
 pub(super) fn run(args: &ObjectsArgs, context: &mut Context<'_>) -> Result<(), Error> {
-    let (source, rest) = operands::split(&args.source, &args.positional, 1)?;
-    let snapshot = context.backend.load(&source, &args.capture.options())?;
+    let (source, rest) = operands::split(&args.read.source, &args.positional, 1)?;
+    let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let graph = &snapshot.graph;
     let wanted = rest.first().map(|name| lookup::find_type(graph, name)).transpose()?;
     let chosen = graph.ids().filter(|&object| {
         wanted.as_ref().is_none_or(|found| found.types.contains(&graph.type_of(object)))
     });
-    if args.output.json {
+    if args.read.output.json {
         json::write(context.out, "objects", Head {})?;
         let found = found_references(graph);
         for object in chosen {
@@ -38,9 +38,9 @@ pub(super) fn run(args: &ObjectsArgs, context: &mut Context<'_>) -> Result<(), E
         let mut objects: Vec<ObjectId> = chosen.collect();
         let total = objects.len() as u64;
         objects.sort_by_key(|&object| (Reverse(diff::bytes_of(graph, object)), object));
-        objects.truncate(args.output.limit);
+        objects.truncate(args.read.output.limit);
         let first = referrers(graph, &objects, 1);
-        let layout = context.layout(&args.output);
+        let layout = context.layout(&args.read.output);
         text::objects::list(context.out, graph, &objects, total, &first, &layout)?;
         if let Some(&example) = objects.first() {
             let heap = match &source {

@@ -17,7 +17,7 @@ const TEXT_WIDTH: usize = 8;
 const DEPTH: usize = 4;
 
 pub(super) fn run(args: &RetainedArgs, context: &mut Context<'_>) -> Result<(), Error> {
-    let (source, rest) = operands::split(&args.source, &args.positional, 1)?;
+    let (source, rest) = operands::split(&args.read.source, &args.positional, 1)?;
     if let Some(address) = rest.first() {
         // Checked before the target is stopped for it.
         lookup::parse_address(address)?;
@@ -25,12 +25,12 @@ pub(super) fn run(args: &RetainedArgs, context: &mut Context<'_>) -> Result<(), 
             return Err(Error::usage("an address goes with --by object only", None));
         }
     }
-    let snapshot = context.backend.load(&source, &args.capture.options())?;
+    let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let below = rest.first().map(|address| lookup::find_object(graph, address)).transpose()?;
     let dominators = Dominators::new(graph);
     let total = dominators.total_bytes();
-    let layout = context.layout(&args.output);
+    let layout = context.layout(&args.read.output);
     let by = match args.by {
         By::Object => None,
         By::Type => Some(GroupBy::Type),
@@ -38,7 +38,7 @@ pub(super) fn run(args: &RetainedArgs, context: &mut Context<'_>) -> Result<(), 
     };
     if let Some(by) = by {
         let groups = groups(graph, &dominators, by);
-        if args.output.json {
+        if args.read.output.json {
             json::write(context.out, "retained", RetainedJson::groups(facts, &groups, total))?;
         } else {
             text::retained::groups(context.out, facts, &groups, total, &layout)?;
@@ -46,12 +46,12 @@ pub(super) fn run(args: &RetainedArgs, context: &mut Context<'_>) -> Result<(), 
     } else {
         let within = below.map_or(total, |object| dominators.retained_bytes(object));
         let (share, width) =
-            if args.output.json { (JSON_SHARE, JSON_WIDTH) } else { (TEXT_SHARE, TEXT_WIDTH) };
+            if args.read.output.json { (JSON_SHARE, JSON_WIDTH) } else { (TEXT_SHARE, TEXT_WIDTH) };
         // The first level is as long as people ask for, and below a small object nothing is too small.
         let min_bytes = if below.is_some() { 0 } else { within / share };
         let cut = Cut { min_bytes, width, depth: DEPTH };
         let nodes = tree(graph, &dominators, below, cut);
-        if args.output.json {
+        if args.read.output.json {
             json::write(context.out, "retained", RetainedJson::tree(facts, graph, &nodes, total))?;
         } else {
             text::retained::tree(context.out, facts, graph, &nodes, total, &layout)?;

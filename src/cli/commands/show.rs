@@ -9,7 +9,7 @@ use crate::report::json::objects::ShowJson;
 use crate::report::{json, text};
 
 pub(super) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<(), Error> {
-    let (source, rest) = operands::split(&args.source, &args.positional, 1)?;
+    let (source, rest) = operands::split(&args.read.source, &args.positional, 1)?;
     let Some(address) = rest.first() else {
         return Err(Error::usage(
             "which object? give its address",
@@ -18,17 +18,17 @@ pub(super) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<(), Erro
     };
     // Checked before the target is stopped for it.
     lookup::parse_address(address)?;
-    let snapshot = context.backend.load(&source, &args.capture.options())?;
+    let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let graph = &snapshot.graph;
     let object = lookup::find_object(graph, address)?;
     let found = found_references(graph);
-    let most = if args.output.json { usize::MAX } else { args.output.limit };
+    let most = if args.read.output.json { usize::MAX } else { args.read.output.limit };
     let holders = referrers(graph, &[object], most).remove(&object).unwrap_or_default();
-    if args.output.json {
+    if args.read.output.json {
         let document = ShowJson::new(graph, object, &found, &holders.0);
         json::write(context.out, "show", document)?;
     } else {
-        let layout = context.layout(&args.output);
+        let layout = context.layout(&args.read.output);
         text::objects::show(context.out, graph, object, &found, &holders, &layout)?;
     }
     context.check(graph)

@@ -1,0 +1,78 @@
+//! `why`, `retained`, `cycles` and `garbage`.
+
+use clap::{Args, ValueEnum};
+
+use super::read::ReadArgs;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap why -p 4242 DataFrame\n  pyheap why before.parquet 0x7f3a5c1b2e40 --raw"
+)]
+pub(crate) struct WhyArgs {
+    /// A snapshot file, unless -p or -c is given; then a type, by the last parts of its name, or an
+    /// address (0x…)
+    #[arg(value_name = "SOURCE|TYPE|ADDRESS", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// Show every object on the way, dictionaries of instances too (of an address)
+    #[arg(long)]
+    pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+/// By what retained bytes are grouped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// Single objects, as a tree
+    Object,
+    /// The type
+    Type,
+    /// The module that defines the type
+    Module,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap retained -p 4242\n  pyheap retained before.parquet 0x7f3a5c1b2e40\n  pyheap retained -p 4242 --by type"
+)]
+pub(crate) struct RetainedArgs {
+    /// A snapshot file, unless -p or -c is given; then an address (0x…), below which to look
+    #[arg(value_name = "SOURCE|ADDRESS", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// By what bytes are told
+    #[arg(long, value_enum, default_value = "object", value_name = "KEY")]
+    pub(crate) by: By,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  pyheap cycles -p 4242\n  pyheap cycles before.parquet --raw")]
+pub(crate) struct CyclesArgs {
+    /// A snapshot file, unless -p or -c is given
+    #[arg(value_name = "SOURCE", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// Show every object of a cycle, dictionaries of instances too
+    #[arg(long)]
+    pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pyheap garbage -p 4242\n  pyheap garbage -c core.4242 --json --addresses"
+)]
+pub(crate) struct GarbageArgs {
+    /// A snapshot file, unless -p or -c is given
+    #[arg(value_name = "SOURCE", num_args = 0..)]
+    pub(crate) positional: Vec<String>,
+    /// With --json: the addresses of the objects that the collector would find unreachable
+    #[arg(long, requires = "json")]
+    pub(crate) addresses: bool,
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
