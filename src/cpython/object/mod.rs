@@ -16,12 +16,14 @@ mod instance;
 mod line;
 mod lru_cache;
 mod member;
+mod native;
 mod ndarray;
 mod referents;
 mod sequence;
 mod size;
 mod text;
 mod thread;
+mod type_dict;
 mod type_object;
 mod value;
 
@@ -33,8 +35,9 @@ pub use dict::{DictEntry, DictKeysView};
 pub use edge::{EdgeSink, Label, Name, Run, Sight};
 pub use frame::{FrameView, LocalSlot};
 pub use member::CMethod;
+pub use native::Native;
 pub use size::Size;
-pub use type_object::{Native, Slot, TypeInfo};
+pub use type_object::{Slot, TypeInfo};
 
 use super::emulate::Code;
 use super::layout::features::RefCount;

@@ -3,87 +3,14 @@
 use std::sync::Arc;
 
 use super::member::{MEMBER_SIZE, OBJECT_TYPES};
-use super::{CMethod, DecodeError, Known, Objects};
+use super::native::Native;
+use super::{CMethod, DecodeError, Objects};
 use crate::addr::Addr;
+use crate::cpython::layout::OB_TYPE;
 use crate::cpython::layout::features::{
-    DICT_SUBCLASS, HAVE_GC, HEAPTYPE, LONG_SUBCLASS, MANAGED_DICT, MANAGED_WEAKREF, StaticTypeDict,
-    TYPE_SUBCLASS,
+    HAVE_GC, HEAPTYPE, MANAGED_DICT, MANAGED_WEAKREF, TYPE_SUBCLASS,
 };
-use crate::cpython::layout::{NativeField, OB_TYPE};
 use crate::target::memory::Memory;
-
-/// How C code of the type, or of its nearest base that is not a Python class, keeps references.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Native {
-    /// It has none: `object`, `int`, `float`, `str`, `bytes`, …
-    None,
-    /// References in the fields of a table.
-    Fields(Vec<NativeField>),
-    /// `cell`.
-    Cell,
-    /// `list`.
-    List,
-    /// `tuple`.
-    Tuple,
-    /// `dict`.
-    Dict,
-    /// `collections.defaultdict`.
-    DefaultDict,
-    /// `collections.OrderedDict`.
-    OrderedDict,
-    /// `set` and `frozenset`.
-    Set,
-    /// `type`.
-    Type,
-    /// The metatypes of `ctypes`, from 3.13 on.
-    CTypesType,
-    /// A metatype of C code that we do not know: what it adds to a type is scanned.
-    ForeignType,
-    /// The dictionary of a `ctypes` type, up to 3.12.
-    StgDict,
-    /// `code`.
-    Code,
-    /// `frame`.
-    Frame,
-    /// `generator`.
-    Generator,
-    /// `coroutine`.
-    Coroutine,
-    /// `async_generator`.
-    AsyncGenerator,
-    /// `module`.
-    Module,
-    /// A function of Python code.
-    Function(Vec<NativeField>),
-    /// `builtin_function_or_method`.
-    CFunction,
-    /// A weak reference or proxy.
-    WeakReference,
-    /// `memoryview`.
-    MemoryView,
-    /// `managedbuffer`.
-    ManagedBuffer,
-    /// `collections.deque`.
-    Deque,
-    /// `functools.lru_cache`.
-    LruCache(Vec<NativeField>),
-    /// The block that `itertools.tee` shares.
-    TeeData,
-    /// A node of a `contextvars` tree with 32 children.
-    HamtArray,
-    /// A node of a `contextvars` tree with keys and values.
-    HamtBitmap,
-    /// `_queue.SimpleQueue`.
-    SimpleQueue,
-    /// `xml.etree.ElementTree.Element`.
-    Element(Vec<NativeField>),
-    /// `numpy.ndarray`.
-    NdArray,
-    /// A named tuple of C code (`os.stat_result`): a tuple with hidden items behind its end.
-    StructSequence,
-    /// A type that we do not know: its objects are scanned.
-    Scan,
-}
 
 /// A slot of `__slots__`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,16 +99,16 @@ impl TypeInfo {
 }
 
 /// The fields of a type object that say what its objects look like.
-struct RawType {
-    name_at: Addr,
-    basicsize: u64,
-    itemsize: u64,
-    flags: u64,
-    traverse: Addr,
-    base: Addr,
-    dictoffset: i64,
-    weaklistoffset: i64,
-    metatype: Addr,
+pub(super) struct RawType {
+    pub(super) name_at: Addr,
+    pub(super) basicsize: u64,
+    pub(super) itemsize: u64,
+    pub(super) flags: u64,
+    pub(super) traverse: Addr,
+    pub(super) base: Addr,
+    pub(super) dictoffset: i64,
+    pub(super) weaklistoffset: i64,
+    pub(super) metatype: Addr,
 }
 
 /// The largest `tp_basicsize` that is believed, in bytes. CPython has none; the largest seen in
@@ -364,67 +291,6 @@ impl<M: Memory> Objects<'_, M> {
         Ok((Arc::from(shared), view.usable + view.nentries))
     }
 
-    /// How C code of a type keeps references.
-    fn native_of(&self, tp_name: &str, raw: &RawType) -> Native {
-        let natives = &self.layout.natives;
-        let fields = || natives.find(tp_name, raw.basicsize).map(|native| native.fields.clone());
-        match tp_name {
-            "object" | "int" | "bool" | "float" | "complex" | "str" | "bytes" | "NoneType"
-            | "bytearray" | "ellipsis" | "NotImplementedType" => Native::None,
-            "list" => Native::List,
-            "tuple" => Native::Tuple,
-            "dict" | "frozendict" => Native::Dict,
-            "set" | "frozenset" => Native::Set,
-            "cell" => Native::Cell,
-            "type" => Native::Type,
-            "code" => Native::Code,
-            "frame" => Native::Frame,
-            "generator" => Native::Generator,
-            "coroutine" => Native::Coroutine,
-            "async_generator" => Native::AsyncGenerator,
-            "module" => Native::Module,
-            "function" => Native::Function(fields().unwrap_or_default()),
-            "builtin_function_or_method" | "builtin_method" => Native::CFunction,
-            "weakref"
-            | "weakproxy"
-            | "weakcallableproxy"
-            | "weakref.ReferenceType"
-            | "weakref.ProxyType"
-            | "weakref.CallableProxyType" => Native::WeakReference,
-            "memoryview" => Native::MemoryView,
-            "managedbuffer" => Native::ManagedBuffer,
-            "collections.defaultdict" => Native::DefaultDict,
-            "collections.OrderedDict" => Native::OrderedDict,
-            "collections.deque" => Native::Deque,
-            "functools._lru_cache_wrapper" => Native::LruCache(fields().unwrap_or_default()),
-            "itertools._tee_dataobject" => Native::TeeData,
-            "hamt_array_node" => Native::HamtArray,
-            "hamt_bitmap_node" | "hamt_collision_node" => Native::HamtBitmap,
-            "_queue.SimpleQueue" => Native::SimpleQueue,
-            "xml.etree.ElementTree.Element" => fields().map_or(Native::Scan, Native::Element),
-            "StgDict" => Native::StgDict,
-            "numpy.ndarray" => Native::NdArray,
-            _ if raw.flags & TYPE_SUBCLASS != 0 && tp_name.starts_with("_ctypes.") => {
-                Native::CTypesType
-            }
-            _ if raw.flags & TYPE_SUBCLASS != 0 => Native::ForeignType,
-            _ if raw.flags & DICT_SUBCLASS != 0 || raw.flags & LONG_SUBCLASS != 0 => Native::Scan,
-            _ => match fields() {
-                Some(fields) => Native::Fields(fields),
-                None if self.is_struct_sequence(tp_name, raw) => Native::StructSequence,
-                None => Native::Scan,
-            },
-        }
-    }
-
-    /// Whether a type is a named tuple of C code: a tuple in all but the class statement.
-    fn is_struct_sequence(&self, tp_name: &str, raw: &RawType) -> bool {
-        use crate::cpython::layout::features::HAVE_GC;
-        const TUPLE_SUBCLASS: u64 = 1 << 26;
-        let _ = tp_name;
-        raw.flags & TUPLE_SUBCLASS != 0 && raw.flags & HAVE_GC != 0 && raw.itemsize == 8
-    }
-
     /// `module.qualname` of a type (`type_module` and `type_qualname`, `Objects/typeobject.c`).
     fn type_name(
         &self,
@@ -454,78 +320,6 @@ impl<M: Memory> Objects<'_, M> {
             Some(module) if self.is_str(module)? => format!("{}.{qualname}", self.text(module)?),
             _ => format!("builtins.{qualname}"),
         })
-    }
-
-    /// The dictionary of a type, wherever the version keeps it.
-    ///
-    /// # Errors
-    /// The type cannot be read.
-    pub fn type_dict(&self, ty: Addr, tp_flags: u64) -> Result<Option<Addr>, DecodeError> {
-        if let Some(dict) = self.reference(ty + self.layout.at.ty.tp_dict)? {
-            return Ok(Some(dict));
-        }
-        let at = &self.layout.at.static_type_state;
-        match (self.static_type_state(ty, tp_flags)?, at.tp_dict) {
-            (Some(state), Some(tp_dict)) => self.reference(state + tp_dict),
-            _ => Ok(None),
-        }
-    }
-
-    /// What an interpreter keeps for a static built-in type, from 3.12 on
-    /// (`_PyStaticType_GetState`).
-    pub(super) fn static_type_state(
-        &self,
-        ty: Addr,
-        tp_flags: u64,
-    ) -> Result<Option<Addr>, DecodeError> {
-        /// `_Py_TPFLAGS_STATIC_BUILTIN`.
-        const STATIC_BUILTIN: u64 = 1 << 1;
-        /// `_Py_MAX_MANAGED_STATIC_BUILTIN_TYPES`: behind them count those of extensions.
-        const MAX_BUILTIN: u64 = 200;
-        /// More than both have.
-        const MAX_INDEX: u64 = 1024;
-        let Known { interpreter, .. } = self.known;
-        let at = &self.layout.at;
-        let (Some(types), Some(size), Some(type_)) = (
-            at.interpreter.types_builtins,
-            at.static_type_state.sizeof,
-            at.static_type_state.type_,
-        ) else {
-            return Ok(None);
-        };
-        if self.layout.has.static_type_dict != StaticTypeDict::InInterpreter
-            || tp_flags & STATIC_BUILTIN == 0
-            || interpreter.is_null()
-        {
-            return Ok(None);
-        }
-        let index = self.memory.u64(ty + at.ty.tp_subclasses)?.wrapping_sub(1);
-        if index >= MAX_INDEX {
-            return Ok(None);
-        }
-        // From 3.13 on counts of the initialised ones stand before the arrays; the state says
-        // whose it is, so the right place shows itself.
-        let mut places = vec![(types, index), (types + 8, index)];
-        if let (Some(extensions), Some(index)) =
-            (at.interpreter.types_for_extensions, index.checked_sub(MAX_BUILTIN))
-        {
-            places.extend([0, 8, 16].map(|skip| (extensions + skip, index)));
-        }
-        for (array, index) in places {
-            let state = interpreter + array + index * size;
-            if self.memory.addr(state + type_)? == ty {
-                return Ok(Some(state));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether the dictionary of a class has a name.
-    fn defines(&self, ty: Addr, raw: &RawType, name: &str) -> Result<bool, DecodeError> {
-        match self.type_dict(ty, raw.flags)? {
-            Some(dict) => Ok(self.dict_get(dict, name)?.is_some()),
-            None => Ok(false),
-        }
     }
 
     /// Whether the collector knows an object (`PyObject_IS_GC`): types that are not on the heap
