@@ -16,7 +16,7 @@ use super::Failure;
 use super::cache::PageCache;
 use super::live::LiveMemory;
 use super::maps::MemoryMap;
-use super::memory::{Memory, ReadError, ReadErrorKind};
+use super::memory::{Memory, ReadError, ReadErrorKind, read_in_pieces};
 use super::process::Process;
 use crate::addr::{Addr, AddrRange};
 use deferred::Deferred;
@@ -305,19 +305,7 @@ fn find(ranges: &[AddrRange], addr: Addr) -> Option<AddrRange> {
 
 impl Memory for CapturedMemory {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
-        let len = u64::try_from(buf.len()).unwrap_or(u64::MAX);
-        let error = |kind| ReadError { addr, len, kind };
-        if addr.0.checked_add(len).is_none() {
-            return Err(error(ReadErrorKind::Overflow));
-        }
-        let mut at = addr;
-        let mut rest = buf;
-        while !rest.is_empty() {
-            let read = self.read_some(at, rest).map_err(error)?;
-            rest = rest.split_at_mut(read).1;
-            at = at + u64::try_from(read).unwrap_or(0);
-        }
-        Ok(())
+        read_in_pieces(addr, buf, |at, rest| self.read_some(at, rest))
     }
 
     #[inline]

@@ -139,3 +139,25 @@ pub trait Memory: Sync {
         Ok(buf)
     }
 }
+
+/// Fills `buf` from a memory that is in pieces. `some` reads as much as its piece has, at least a
+/// byte, and says how much that was.
+pub(super) fn read_in_pieces(
+    addr: Addr,
+    buf: &mut [u8],
+    mut some: impl FnMut(Addr, &mut [u8]) -> Result<usize, ReadErrorKind>,
+) -> Result<(), ReadError> {
+    let len = u64::try_from(buf.len()).unwrap_or(u64::MAX);
+    let error = |kind| ReadError { addr, len, kind };
+    if addr.0.checked_add(len).is_none() {
+        return Err(error(ReadErrorKind::Overflow));
+    }
+    let mut at = addr;
+    let mut rest = buf;
+    while !rest.is_empty() {
+        let read = some(at, rest).map_err(error)?;
+        rest = rest.split_at_mut_checked(read).map_or(&mut [], |(_, rest)| rest);
+        at = at + u64::try_from(read).unwrap_or(0);
+    }
+    Ok(())
+}

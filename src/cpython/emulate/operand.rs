@@ -95,13 +95,7 @@ impl<M: Memory> Machine<'_, M> {
     pub(super) fn value(&self, instruction: &Instruction, nth: u32) -> Result<u64, Stuck> {
         match instruction.op_kind(nth) {
             OpKind::Register => self.register(instruction.op_register(nth)),
-            OpKind::Memory => {
-                let mut bytes = [0; 8];
-                let width = self.width(instruction, nth)?;
-                let buf = bytes.get_mut(..width).ok_or_else(|| self.unknown())?;
-                self.read(self.address(instruction)?, buf)?;
-                Ok(u64::from_le_bytes(bytes))
-            }
+            OpKind::Memory => Ok(u64::from_le_bytes(self.read_operand(instruction, nth)?)),
             OpKind::Immediate8
             | OpKind::Immediate8to16
             | OpKind::Immediate8to32
@@ -123,13 +117,7 @@ impl<M: Memory> Machine<'_, M> {
     ) -> Result<(), Stuck> {
         match instruction.op_kind(nth) {
             OpKind::Register => self.set_register(instruction.op_register(nth), value),
-            OpKind::Memory => {
-                let width = self.width(instruction, nth)?;
-                let at = self.address(instruction)?;
-                let bytes = value.to_le_bytes();
-                let bytes = bytes.get(..width).ok_or_else(|| self.unknown())?;
-                self.write(at, bytes)
-            }
+            OpKind::Memory => self.write_operand(instruction, nth, &value.to_le_bytes()),
             _ => Err(self.unknown()),
         }
     }
@@ -141,13 +129,7 @@ impl<M: Memory> Machine<'_, M> {
                 let number = instruction.op_register(nth).number();
                 self.vectors.get(number).copied().ok_or_else(|| self.unknown())
             }
-            OpKind::Memory => {
-                let mut bytes = [0; 16];
-                let width = self.width(instruction, nth)?;
-                let buf = bytes.get_mut(..width).ok_or_else(|| self.unknown())?;
-                self.read(self.address(instruction)?, buf)?;
-                Ok(u128::from_le_bytes(bytes))
-            }
+            OpKind::Memory => Ok(u128::from_le_bytes(self.read_operand(instruction, nth)?)),
             _ => self.value(instruction, nth).map(u128::from),
         }
     }
@@ -166,18 +148,38 @@ impl<M: Memory> Machine<'_, M> {
                 *self.vectors.get_mut(number).ok_or(unknown)? = value;
                 Ok(())
             }
-            OpKind::Memory => {
-                let width = self.width(instruction, nth)?;
-                let at = self.address(instruction)?;
-                let bytes = value.to_le_bytes();
-                let bytes = bytes.get(..width).ok_or_else(|| self.unknown())?;
-                self.write(at, bytes)
-            }
+            OpKind::Memory => self.write_operand(instruction, nth, &value.to_le_bytes()),
             _ => self.store(
                 instruction,
                 nth,
                 u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0),
             ),
         }
+    }
+
+    /// The bytes of an operand in memory, with zeros behind them.
+    fn read_operand<const N: usize>(
+        &self,
+        instruction: &Instruction,
+        nth: u32,
+    ) -> Result<[u8; N], Stuck> {
+        let mut bytes = [0; N];
+        let width = self.width(instruction, nth)?;
+        let buf = bytes.get_mut(..width).ok_or_else(|| self.unknown())?;
+        self.read(self.address(instruction)?, buf)?;
+        Ok(bytes)
+    }
+
+    /// Stores as many bytes into an operand in memory as it has room for.
+    fn write_operand(
+        &mut self,
+        instruction: &Instruction,
+        nth: u32,
+        bytes: &[u8],
+    ) -> Result<(), Stuck> {
+        let width = self.width(instruction, nth)?;
+        let at = self.address(instruction)?;
+        let bytes = bytes.get(..width).ok_or_else(|| self.unknown())?;
+        self.write(at, bytes)
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::addr::{Addr, AddrRange};
-use crate::target::memory::{Memory, ReadError, ReadErrorKind};
+use crate::target::memory::{Memory, ReadError, ReadErrorKind, read_in_pieces};
 
 /// How much is read at once, in bytes.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -125,19 +125,7 @@ impl Extents {
 
 impl Memory for Extents {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
-        let len = u64::try_from(buf.len()).unwrap_or(u64::MAX);
-        let error = |kind| ReadError { addr, len, kind };
-        if addr.0.checked_add(len).is_none() {
-            return Err(error(ReadErrorKind::Overflow));
-        }
-        let mut at = addr;
-        let mut rest = buf;
-        while !rest.is_empty() {
-            let read = self.read_some(at, rest).map_err(error)?;
-            rest = rest.split_at_mut(read).1;
-            at = at + u64::try_from(read).unwrap_or(0);
-        }
-        Ok(())
+        read_in_pieces(addr, buf, |at, rest| self.read_some(at, rest))
     }
 
     fn slice(&self, addr: Addr, len: usize) -> Option<&[u8]> {
