@@ -53,13 +53,20 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Whether data values (texts, numbers) are kept.
     pub values: bool,
+    /// Whether duplicate texts and bytes can be found in the result.
+    pub contents: bool,
     /// Bounds on what a hostile target can make us do.
     pub limits: Limits,
 }
 
 impl Options {
     fn take(&self) -> TakeOptions {
-        TakeOptions { max_pause: self.max_pause, values: self.values, limits: self.limits }
+        TakeOptions {
+            max_pause: self.max_pause,
+            values: self.values,
+            contents: self.contents,
+            limits: self.limits,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::cpython::discovery::{self, Binaries, DiscoveryError, Found};
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
-use crate::heap::{self, Observed, WalkOptions, Walked};
+use crate::heap::{self, Contents, Observed, WalkOptions, Walked};
 use crate::limits::Limits;
 use crate::target::capture::{
     CaptureLimits, CapturedMemory, Rehearsal, be_the_first_to_go, capture, rehearse,
@@ -28,6 +28,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// young collection takes well under a millisecond, a full one of millions of objects seconds.
 const COLLECTION_RETRIES: u32 = 20;
 const COLLECTION_WAIT: Duration = Duration::from_millis(5);
+/// Texts and bytes that are not copied may make the pause twice as long as it would be, or longer by
+/// this.
+const CONTENTS_WAIT: Duration = Duration::from_millis(50);
 
 /// What is wanted of a snapshot.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,6 +39,8 @@ pub struct TakeOptions {
     pub max_pause: Option<Duration>,
     /// Whether the contents of texts and numbers are kept.
     pub values: bool,
+    /// Whether duplicate texts and bytes can be found in the result.
+    pub contents: bool,
     /// Bounds on what the target may claim.
     pub limits: Limits,
 }
@@ -100,7 +105,6 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let process = Process::open(pid)?;
     let found = find(&process, options.limits)?;
     let attach = start.elapsed();
-    let walk_options = WalkOptions { limits: options.limits, values: options.values };
     let mut pause = Pause { mode: "stop".to_owned(), ..Pause::default() };
     let mut held = Duration::ZERO;
     // Before the stop, which would be what they wait for.
@@ -111,7 +115,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         'T' | 't' => Rehearsal::default(),
         _ => rehearse(&process, &process.memory_map()?, &CaptureLimits::default())?,
     };
-    let (captured, map, capture_time) = loop {
+    let (captured, map, capture_time, contents) = loop {
         let paused = Paused::stop(&process, options.max_pause.unwrap_or(STOP_LIMIT))?;
         let stopped = Instant::now();
         if paused.is_frozen() {
@@ -133,14 +137,21 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         let capture_time = stopped.elapsed();
         // What was put off can be read only while the target stands still.
         heap::fetch_deferred(&captured, &found, options.limits);
+        let contents = options.contents.then(|| {
+            let until = Instant::now() + stopped.elapsed().max(CONTENTS_WAIT);
+            let until = until.min(limits.deadline.unwrap_or(until));
+            Contents::of_deferred(&captured, &found, options.limits, until)
+        });
         captured.detach();
         held += paused.resume();
         pause.stops += 1;
-        break (captured, map, capture_time);
+        break (captured, map, capture_time, contents);
     };
     drop(rehearsal);
     pause.seconds = held.as_secs_f64();
     let before_walk = Instant::now();
+    let contents = contents.as_ref();
+    let walk_options = WalkOptions { limits: options.limits, values: options.values, contents };
     let walked = heap::walk(&captured, &map, &found, walk_options);
     let walk = before_walk.elapsed();
     let timings = Timings {

@@ -12,6 +12,7 @@ pub mod lookup;
 pub mod paths;
 pub mod references;
 pub mod retained;
+pub mod strings;
 pub mod suspects;
 pub mod verdict;
 

@@ -22,6 +22,7 @@ struct Draft {
     referents: Vec<(EdgeLabel, Addr)>,
     hidden: Vec<(EdgeLabel, Addr)>,
     value: Option<StringId>,
+    content_hash: Option<u64>,
 }
 
 /// Collects objects and edges by address and puts them into rows.
@@ -132,6 +133,13 @@ impl GraphBuilder {
         }
     }
 
+    /// Sets the number of the contents of a text or bytes object.
+    pub fn content_hash(&mut self, object: Addr, hash: u64) {
+        if let Some(draft) = self.objects.get_mut(&object) {
+            draft.content_hash = Some(hash);
+        }
+    }
+
     /// Marks a type: its sizes are estimates, or its referents were found by scanning.
     pub fn mark_type(&mut self, type_name: &str, estimated: bool, inferred: bool) {
         let ty = self.type_id(type_name);
@@ -192,6 +200,9 @@ impl GraphBuilder {
             }
             if let Some(value) = draft.value {
                 graph.values.insert(id, value);
+            }
+            if let Some(hash) = draft.content_hash {
+                graph.content_hashes.push_at(id, hash);
             }
         }
         let rooted = self.roots.iter().filter_map(|&(kind, name, addr)| {

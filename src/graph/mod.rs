@@ -14,6 +14,7 @@ mod interner;
 mod root;
 mod row_set;
 mod shape;
+mod sparse;
 
 use rustc_hash::FxHashMap;
 
@@ -25,6 +26,7 @@ pub use ids::{ObjectId, ShapeId, StringId, TypeId};
 pub use interner::Interner;
 pub use root::{Root, RootKind};
 pub use shape::{EdgeLabel, LabelRun, Shapes};
+pub use sparse::SparseColumn;
 
 use crate::addr::Addr;
 
@@ -84,6 +86,9 @@ impl ObjectFlags {
     }
 }
 
+/// In [`HeapGraph::content_hashes`]: a text or bytes whose contents were not read.
+pub const UNREAD_CONTENT: u64 = 0;
+
 /// All objects of a heap, what they are, and who refers to whom.
 #[derive(Debug, Clone, Default)]
 pub struct HeapGraph {
@@ -112,6 +117,9 @@ pub struct HeapGraph {
     pub payload_bytes: FxHashMap<ObjectId, u64>,
     /// The contents of objects that are plain data (texts, numbers), where they were asked for.
     pub values: FxHashMap<ObjectId, StringId>,
+    /// A keyed hash of the contents of each text and each bytes object, where that was asked for: those
+    /// of one class are equal if and only if their numbers are, or else [`UNREAD_CONTENT`].
+    pub content_hashes: SparseColumn<u64>,
     /// The types that have objects.
     pub types: Vec<TypeRow>,
     /// References from outside the heap.

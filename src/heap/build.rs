@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
+use super::contents::Contents;
 use super::discover::Discovered;
 use super::gc_lists::{FROZEN, Tracked};
 use super::join::Joint;
@@ -37,6 +38,7 @@ pub(super) struct Rows {
     pub(super) buffers: Vec<(ObjectId, u64)>,
     pub(super) payloads: Vec<(ObjectId, u64)>,
     pub(super) values: Vec<(ObjectId, String)>,
+    pub(super) content_hashes: Vec<(ObjectId, u64)>,
     /// Types with objects whose size is an estimate.
     pub(super) estimated: Vec<Addr>,
     /// Types with objects whose references are guessed.
@@ -53,6 +55,8 @@ pub(super) struct Build<'a, 'o, M> {
     pub(super) tracked: &'a Tracked,
     /// Whether the contents of texts and numbers are wanted.
     pub(super) values: bool,
+    /// What numbers the contents of texts and bytes, if they are wanted.
+    pub(super) contents: Option<&'a Contents>,
 }
 
 impl<M: Memory> Build<'_, '_, M> {
@@ -155,6 +159,10 @@ impl<M: Memory> Build<'_, '_, M> {
             && let Some(text) = self.objects.value_text(object, ty)
         {
             rows.values.push((id, text));
+        }
+        let number = |contents: &Contents| contents.number(self.objects, object, ty);
+        if let Some(number) = self.contents.and_then(number) {
+            rows.content_hashes.push((id, number));
         }
     }
 

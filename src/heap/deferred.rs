@@ -16,9 +16,9 @@ const SAMPLES: usize = 4096;
 /// hash after each member.
 const ONE_IN: usize = 4;
 /// The header of a block of `malloc`, before what its owner points to.
-const MALLOC_HEADER: u64 = 16;
+pub(super) const MALLOC_HEADER: u64 = 16;
 /// What the debug hooks of CPython's allocators put before a block.
-const DEBUG_HEADER: u64 = 16;
+pub(super) const DEBUG_HEADER: u64 = 16;
 
 /// Copies the blocks that hold references. Called while the target stands still.
 ///

@@ -64,6 +64,9 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
             let text = graph.strings.intern(&text);
             graph.values.insert(object, text);
         }
+        for (object, number) in rows.content_hashes {
+            graph.content_hashes.push_at(object, number);
+        }
         let shapes: Vec<ShapeId> = rows
             .shapes
             .shapes
@@ -84,6 +87,7 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
         graph.referents.shrink_to_fit();
         graph.hidden_referents.shrink_to_fit();
         graph.shapes_of.shrink_to_fit();
+        graph.content_hashes.shrink_to_fit();
         graph.hidden_shapes_of.shrink_to_fit();
         let mut infos: Vec<(usize, Arc<TypeInfo>)> = self.infos.into_iter().enumerate().collect();
         infos.sort_by_key(|(_, info)| info.addr);

@@ -6,6 +6,7 @@
 
 mod address_set;
 mod build;
+mod contents;
 mod deferred;
 mod discover;
 mod gc_lists;
@@ -26,6 +27,7 @@ use crate::limits::Limits;
 use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
 
+pub use contents::Contents;
 pub use deferred::fetch_deferred;
 pub use threads::{Observed, Threads, threads};
 
@@ -51,11 +53,13 @@ pub struct Walked {
 
 /// What is wanted of a walk.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct WalkOptions {
+pub struct WalkOptions<'a> {
     /// Bounds on what the target may claim.
     pub limits: Limits,
     /// Whether the contents of texts and numbers are kept.
     pub values: bool,
+    /// What numbers the contents of texts and bytes, if duplicates are to be found.
+    pub contents: Option<&'a Contents>,
 }
 
 /// The interpreters of a process, the newest first, as its list has them.
@@ -81,7 +85,12 @@ pub fn is_collecting(memory: &impl Memory, found: &Found, limits: Limits) -> boo
 }
 
 /// Walks the heap of a process whose memory stands still.
-pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkOptions) -> Walked {
+pub fn walk(
+    memory: &impl Memory,
+    map: &MemoryMap,
+    found: &Found,
+    options: WalkOptions<'_>,
+) -> Walked {
     let limits = options.limits;
     let interpreters = interpreters(memory, found, limits);
     let readable = || map.iter().filter(|mapping| mapping.read).map(|mapping| mapping.range);
@@ -137,6 +146,7 @@ pub fn walk(memory: &impl Memory, map: &MemoryMap, found: &Found, options: WalkO
         discovered: &discovered,
         tracked: &tracked,
         values: options.values,
+        contents: options.contents,
     };
     let mut graph = code.settle_numbers(|| build.run(&roots));
     graph.anomalies.merge(&discovered.anomalies);

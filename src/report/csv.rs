@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use crate::analysis::garbage::Garbage;
+use crate::analysis::strings::StringGroup;
 use crate::analysis::{Diff, Histogram};
+use crate::graph::HeapGraph;
 
 /// Writes one row.
 ///
@@ -83,6 +85,24 @@ pub fn garbage(out: &mut dyn Write, garbage: &Garbage) -> io::Result<()> {
         let numbers = numbers.map(|number| number.to_string());
         let cells = numbers.iter().map(String::as_str);
         row(out, [line.type_name.as_str()].into_iter().chain(cells))?;
+    }
+    Ok(())
+}
+
+/// Writes all texts and bytes that are there more than once.
+///
+/// # Errors
+/// Those of the writer.
+pub fn strings(out: &mut dyn Write, graph: &HeapGraph, groups: &[StringGroup]) -> io::Result<()> {
+    row(out, ["type", "copies", "bytes_each", "shallow_bytes", "saved_bytes", "example", "value"])?;
+    for group in groups {
+        let numbers = [group.copies, group.bytes_each, group.bytes, group.saved_bytes];
+        let numbers = numbers.map(|number| number.to_string());
+        let value = graph.values.get(&group.example).map(|&value| graph.strings.text(value));
+        let example = graph.addr(group.example).to_string();
+        let cells = numbers.iter().map(String::as_str);
+        let cells = cells.chain([example.as_str(), value.unwrap_or_default()]);
+        row(out, [graph.type_name(group.ty)].into_iter().chain(cells))?;
     }
     Ok(())
 }

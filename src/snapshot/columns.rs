@@ -44,6 +44,7 @@ message pyheap_snapshot {
   optional binary value (STRING);
   optional binary root_kind (STRING);
   optional binary name (STRING);
+  optional int64 content_hash;
 }";
 
 /// The leaf below a list column.
@@ -81,6 +82,8 @@ pub(super) fn properties() -> Result<WriterProperties> {
             .set_column_dictionary_enabled(path(parts), false)
             .set_column_encoding(path(parts), Encoding::DELTA_BINARY_PACKED);
     }
+    // Random numbers, of which few repeat.
+    builder = builder.set_column_dictionary_enabled(path(&["content_hash"]), false);
     for column in ["id", "kind", "address"] {
         builder = builder.set_column_statistics_enabled(path(&[column]), EnabledStatistics::Chunk);
     }

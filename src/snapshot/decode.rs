@@ -41,6 +41,7 @@ pub(super) struct ObjectRows {
     pub(super) buffer_bytes: Vec<(usize, u64)>,
     pub(super) payload_bytes: Vec<(usize, u64)>,
     pub(super) values: Vec<(usize, String)>,
+    pub(super) content_hashes: Vec<Option<u64>>,
     /// Each text of label runs once, and for each row the index of its text; 0 is no text.
     pub(super) run_texts: Vec<String>,
     pub(super) runs: Vec<usize>,
@@ -96,6 +97,7 @@ impl<'m> GroupReader<'m> {
             buffer_bytes: self.sparse_bytes("buffer_bytes")?,
             payload_bytes: self.sparse_bytes("payload_bytes")?,
             values: self.values()?,
+            content_hashes: self.content_hashes()?,
             runs: self.runs("label_runs", &mut texts)?,
             hidden_runs: self.runs("hidden_label_runs", &mut texts)?,
             run_texts: texts.texts,
@@ -170,6 +172,23 @@ impl<'m> GroupReader<'m> {
         let column = self.read::<ByteArrayType>("value", 1, 0)?;
         let rows = column.definitions.iter().enumerate().filter(|&(_, &defined)| defined == 1);
         rows.zip(&column.values).map(|((row, _), value)| Ok((row, text(value)?))).collect()
+    }
+
+    /// Nothing for any row of a file from before the column was there.
+    fn content_hashes(&self) -> Result<Vec<Option<u64>>, Fault> {
+        let leaf = "content_hash";
+        if !self.has(leaf) {
+            return Ok(vec![None; self.rows]);
+        }
+        let column = self.read::<Int64Type>(leaf, 1, 0)?;
+        let mut values = column.values.into_iter().map(i64::cast_unsigned);
+        let rows = column.definitions.iter();
+        Ok(rows.map(|&defined| (defined == 1).then(|| values.next()).flatten()).collect())
+    }
+
+    /// Whether the file has a column, which later versions added.
+    fn has(&self, leaf: &str) -> bool {
+        self.metadata.columns().iter().any(|chunk| chunk.column_path().string() == leaf)
     }
 
     fn runs(&self, leaf: &str, texts: &mut Texts) -> Result<Vec<usize>, Fault> {

@@ -118,7 +118,9 @@ impl<'g> Encoder<'g> {
         }
         let value = |id| graph.values.get(&id).map(|&text| graph.strings.text(text).into());
         out.optional::<ByteArrayType>(ids.iter().map(|&id| value(id)))?;
-        out.nulls::<ByteArrayType>(2)
+        out.nulls::<ByteArrayType>(2)?;
+        let content = |id| graph.content_hashes.get(id).map(u64::cast_signed);
+        out.optional::<Int64Type>(ids.iter().map(|&id| content(id)))
     }
 
     fn roots(&self, group: &RowGroup, out: &mut ColumnsWriter<'_>) -> Result<(), Fault> {
@@ -147,7 +149,8 @@ impl<'g> Encoder<'g> {
         out.nulls::<ByteArrayType>(3)?;
         out.optional::<ByteArrayType>(roots.iter().map(|root| Some(root.kind.name().into())))?;
         let name = |root: &Root| Some(graph.strings.text(root.name).into());
-        out.optional::<ByteArrayType>(roots.iter().map(name))
+        out.optional::<ByteArrayType>(roots.iter().map(name))?;
+        out.nulls::<Int64Type>(1)
     }
 
     fn labels(

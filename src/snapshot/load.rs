@@ -272,6 +272,7 @@ fn append_objects(graph: &mut HeapGraph, rows: ObjectRows) -> Result<(), Fault> 
     let object = |row| ObjectId::from_index(first + row);
     graph.buffer_bytes.extend(rows.buffer_bytes.iter().map(|&(row, n)| (object(row), n)));
     graph.payload_bytes.extend(rows.payload_bytes.iter().map(|&(row, n)| (object(row), n)));
+    graph.content_hashes.extend(rows.content_hashes);
     for (row, value) in rows.values {
         let value = graph.strings.intern(&value);
         graph.values.insert(object(row), value);

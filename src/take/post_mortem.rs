@@ -8,7 +8,7 @@ use crate::addr::Addr;
 use crate::cpython::discovery::{self, Binaries, DiscoveryError};
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
-use crate::heap::{self, Observed, WalkOptions};
+use crate::heap::{self, Contents, Observed, WalkOptions};
 use crate::target::core::{BinaryState, CoreError, CoreFile, CoreOptions, CoreThread};
 use crate::target::{MappedFiles, Memory, PageCache};
 
@@ -37,7 +37,9 @@ pub fn take_core(
         found => found?,
     };
     let attach = start.elapsed() - capture;
-    let walk_options = WalkOptions { limits: options.limits, values: options.values };
+    let contents = options.contents.then(Contents::default);
+    let contents = contents.as_ref();
+    let walk_options = WalkOptions { limits: options.limits, values: options.values, contents };
     let before_walk = Instant::now();
     let walked = heap::walk(&memory, map, &found, walk_options);
     let walk = before_walk.elapsed();

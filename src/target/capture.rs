@@ -210,6 +210,16 @@ impl CapturedMemory {
         Ok(())
     }
 
+    /// Reads from the target, past the copy and without keeping anything, while it stands still.
+    ///
+    /// # Errors
+    /// The target runs again or is gone, or the range cannot be read.
+    pub fn read_target(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
+        let len = u64::try_from(buf.len()).unwrap_or(0);
+        let range = AddrRange::new(addr, addr + len);
+        self.attachment.read_into(range, || self.live.inner().read(addr, buf))
+    }
+
     /// Counts bytes that are about to be copied against the limit.
     fn reserve(&self, range: AddrRange) -> Result<(), ReadError> {
         let before = self.captured_bytes.fetch_add(range.len(), Ordering::Relaxed);

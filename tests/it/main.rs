@@ -16,5 +16,6 @@ mod harm;
 mod offsets;
 mod pause;
 mod stacks;
+mod strings;
 mod truth;
 mod types_doc;

@@ -67,6 +67,7 @@ impl Fixture {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONHASHSEED", "0")
             .env("PYTHONWARNINGS", "ignore")
+            .env("FIXTURE_FOLDER", &folder_inside)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -91,6 +92,11 @@ impl Fixture {
         anyhow::ensure!(still != self.pid, "the process did not fork");
         self.pid = still;
         Ok(())
+    }
+
+    /// A folder that both sides see; the process finds its name in `FIXTURE_FOLDER`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its process id.

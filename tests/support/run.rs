@@ -58,6 +58,15 @@ impl Run {
         self.expect(0, &[])?;
         Ok(serde_json::from_str(&self.stdout)?)
     }
+
+    /// The JSON documents of a successful run, one a line.
+    ///
+    /// # Errors
+    /// If it failed, or printed something else.
+    pub(crate) fn json_lines(&self) -> Result<Vec<serde_json::Value>> {
+        self.expect(0, &[])?;
+        self.stdout.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
 }
 
 /// A process that ends with the test.

@@ -8,6 +8,7 @@ mod machine;
 mod objects;
 mod read;
 mod stacks;
+mod strings;
 mod values;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -20,6 +21,7 @@ pub(crate) use machine::{DemoArgs, DoctorArgs};
 pub(crate) use objects::{ObjectsArgs, ShowArgs};
 pub(crate) use read::{OutputArgs, SourceArgs};
 pub(crate) use stacks::StacksArgs;
+pub(crate) use strings::StringsArgs;
 
 use crate::report::style::ColorChoice;
 
@@ -98,6 +100,8 @@ pub(crate) enum Command {
     Cycles(CyclesArgs),
     /// Show what gc.collect() would free now, without running it
     Garbage(GarbageArgs),
+    /// Show duplicate strings and bytes, and what interning them would save
+    Strings(StringsArgs),
     /// Show what every thread does and waits for, and who holds the GIL
     Stacks(StacksArgs),
     /// Show what grew between snapshots, and who holds it

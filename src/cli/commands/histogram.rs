@@ -11,7 +11,7 @@ use crate::report::json::histogram::HistogramJson;
 use crate::report::json::processes::Processes;
 use crate::report::{csv, json, text};
 use crate::snapshot::Snapshot;
-use crate::source::Source;
+use crate::source::{Options, Source};
 
 /// Where the snapshot file goes.
 struct Output<'a> {
@@ -41,20 +41,21 @@ fn report(
     {
         return Err(Error::Exists(output.file.to_owned()));
     }
+    // A file is to answer every command.
+    let options = Options { contents: output.is_some(), ..args.read.capture.options() };
     let mut failed = Ok(());
     if let (true, Source::Pid(pid)) = (args.subprocesses, &source) {
         let mut documents = Vec::new();
         for member in context.backend.process_tree(*pid) {
-            let snapshot =
-                match context.backend.load(&Source::Pid(member), &args.read.capture.options()) {
-                    Ok(snapshot) => snapshot,
-                    // A child that is no Python, or has ended meanwhile, is no failure of the tree.
-                    Err(error @ (Error::NotPython(_) | Error::Gone(_))) if member != *pid => {
-                        context.note(&format!("process {member} is left out: {error}"))?;
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
+            let snapshot = match context.backend.load(&Source::Pid(member), &options) {
+                Ok(snapshot) => snapshot,
+                // A child that is no Python, or has ended meanwhile, is no failure of the tree.
+                Err(error @ (Error::NotPython(_) | Error::Gone(_))) if member != *pid => {
+                    context.note(&format!("process {member} is left out: {error}"))?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let file = output.map(|output| (numbered(output.file, member), output.force));
             let document = one(args, &snapshot, file, context)?;
             documents.extend(document);
@@ -64,7 +65,7 @@ fn report(
             json::write(context.out, command, Processes { processes: documents })?;
         }
     } else {
-        let snapshot = context.backend.load(&source, &args.read.capture.options())?;
+        let snapshot = context.backend.load(&source, &options)?;
         let file = output.map(|output| (output.file.to_owned(), output.force));
         if let Some(document) = one(args, &snapshot, file, context)? {
             json::write(context.out, command, document)?;

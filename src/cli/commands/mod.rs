@@ -12,6 +12,7 @@ mod ps;
 mod retained;
 mod show;
 mod stacks;
+mod strings;
 
 use super::Context;
 use super::args::Command;
@@ -29,6 +30,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Retained(args) => retained::run(args, context),
         Command::Cycles(args) => holders::cycles_of(args, context),
         Command::Garbage(args) => holders::garbage(args, context),
+        Command::Strings(args) => strings::run(args, context),
         Command::Stacks(args) => stacks::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Check(args) => check::run(args, context),

@@ -4,13 +4,14 @@ mod diff;
 mod heaps;
 mod holders;
 mod machine;
+mod strings;
 mod usage;
 
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
-use crate::graph::{GraphBuilder, ObjectFlags, RootKind};
+use crate::graph::{GraphBuilder, ObjectFlags, RootKind, UNREAD_CONTENT};
 use crate::source::{Finding, Forecast};
 
 /// Heaps made by hand, by pid or file name.
@@ -113,6 +114,28 @@ fn lost() -> Snapshot {
     Snapshot { graph: b.build(), ..heap(7, 0) }
 }
 
+/// A list with three equal texts, a fourth, and one that was not read.
+fn texts() -> Snapshot {
+    let mut b = GraphBuilder::new();
+    let module = b.object(0x100, "builtins.module", 72);
+    let names = b.object(0x110, "builtins.dict", 200);
+    let list = b.object(0x120, "builtins.list", 96);
+    b.flag(names, ObjectFlags::NAMESPACE);
+    b.attribute(module, "__dict__", names);
+    b.attribute(names, "tags", list);
+    b.root(RootKind::Module, "app", module);
+    for (n, (bytes, hash)) in [(2000, 5), (2000, 5), (2000, 5), (60, 6), (3 << 20, UNREAD_CONTENT)]
+        .into_iter()
+        .enumerate()
+    {
+        let text = b.object(0x1000 + n as u64 * 0x20, "builtins.str", bytes);
+        b.content_hash(text, hash);
+        b.value(text, &format!("\"text {hash}\""));
+        b.item(list, n as u32, text);
+    }
+    Snapshot { graph: b.build(), ..heap(7, 0) }
+}
+
 /// Runs a command line; gives stdout, stderr and the exit code.
 fn pyheap(words: &str) -> (String, String, u8) {
     let mut damaged = heap(9, 1);
@@ -122,6 +145,7 @@ fn pyheap(words: &str) -> (String, String, u8) {
         ("8".to_owned(), heap(8, 4)),
         ("9".to_owned(), damaged),
         ("lost.parquet".to_owned(), lost()),
+        ("texts.parquet".to_owned(), texts()),
         ("old.parquet".to_owned(), heap(7, 2)),
         ("mid.parquet".to_owned(), heap(7, 3)),
         ("new.parquet".to_owned(), heap(7, 102)),

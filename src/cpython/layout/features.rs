@@ -168,6 +168,8 @@ pub const HEAPTYPE: u64 = 1 << 9;
 pub const HAVE_GC: u64 = 1 << 14;
 /// `Py_TPFLAGS_LONG_SUBCLASS`.
 pub const LONG_SUBCLASS: u64 = 1 << 24;
+/// `Py_TPFLAGS_BYTES_SUBCLASS`.
+pub const BYTES_SUBCLASS: u64 = 1 << 27;
 /// `Py_TPFLAGS_UNICODE_SUBCLASS`.
 pub const UNICODE_SUBCLASS: u64 = 1 << 28;
 /// `Py_TPFLAGS_DICT_SUBCLASS`.

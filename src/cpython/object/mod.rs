@@ -4,6 +4,7 @@
 //! proved by reading the last element before anything is allocated or looped over.
 
 mod attribute;
+mod content;
 mod ctypes;
 mod dict;
 mod edge;
@@ -31,6 +32,7 @@ use crate::addr::Addr;
 use crate::limits::Limits;
 use crate::target::memory::{Memory, ReadError};
 
+pub use content::Content;
 pub use dict::{DictEntry, DictKeysView};
 pub use edge::{EdgeSink, Label, Name, Run, Sight};
 pub use frame::{FrameView, LocalSlot};

@@ -33,6 +33,13 @@ impl<M: Memory> Objects<'_, M> {
                 }
                 Some(format!("{short:?}"))
             }
+            "bytes" => {
+                let content = self.content(object, ty).ok()??;
+                let shown = content.length.min(MAX_CHARS as u64);
+                let more = if shown < content.length { "…" } else { "" };
+                let bytes = self.memory.bytes(content.range.start, shown as usize).ok()?;
+                Some(format!("b\"{}{more}\"", bytes.escape_ascii()))
+            }
             "float" => {
                 /// `ob_fval`, right behind the header.
                 const OB_FVAL: u64 = 16;

@@ -12,6 +12,7 @@ pub mod objects;
 pub mod processes;
 pub mod retained;
 pub mod stacks;
+pub mod strings;
 pub mod why;
 
 /// The number of the schema. Fields are added, never renamed, within one.

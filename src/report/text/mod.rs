@@ -10,4 +10,5 @@ pub mod path;
 pub mod processes;
 pub mod retained;
 pub mod stacks;
+pub mod strings;
 pub mod why;

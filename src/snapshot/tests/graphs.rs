@@ -74,6 +74,9 @@ pub(super) fn random_snapshot(seed: u64, objects: usize, roots: usize) -> Snapsh
             graph.payload_bytes.insert(id, 1 + random.next() % 100);
             graph.values.insert(id, names[random.below(names.len())]);
         }
+        if random.below(3) == 0 {
+            graph.content_hashes.push_at(id, random.next() >> random.below(64));
+        }
     }
     let kinds = [RootKind::Module, RootKind::Frame, RootKind::C, RootKind::StaticType];
     for _ in 0..if objects == 0 { 0 } else { roots } {
@@ -170,6 +173,7 @@ pub(super) fn assert_same(left: &Snapshot, right: &Snapshot) {
     };
     assert_eq!(values(a), values(b));
     for object in a.ids() {
+        assert_eq!(a.content_hashes.get(object), b.content_hashes.get(object));
         // One beyond the end: what has no label must have none again.
         for nth in 0..=a.referents.of(object).len() {
             assert_eq!(a.referent_label(object, nth), b.referent_label(object, nth));

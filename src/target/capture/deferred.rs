@@ -117,15 +117,27 @@ impl Attachment {
         range: AddrRange,
         read: impl FnOnce(&mut [u8]) -> Result<(), ReadError>,
     ) -> Result<Vec<u8>, ReadError> {
-        let error = |kind| ReadError { addr: range.start, len: range.len(), kind };
+        self.read_into(range, || {
+            let kind = ReadErrorKind::Os(nix::libc::ENOMEM);
+            let buf = usize::try_from(range.len()).ok().and_then(sys::zeroed);
+            let mut buf = buf.ok_or(ReadError { addr: range.start, len: range.len(), kind })?;
+            read(&mut buf)?;
+            Ok(buf)
+        })
+    }
+
+    /// The same with a reader that has a place of its own for what it reads.
+    pub(super) fn read_into<T>(
+        &self,
+        range: AddrRange,
+        read: impl FnOnce() -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
         let ended = self.ended.read().unwrap_or_else(PoisonError::into_inner);
         if *ended {
-            return Err(error(ReadErrorKind::NotSaved));
+            let kind = ReadErrorKind::NotSaved;
+            return Err(ReadError { addr: range.start, len: range.len(), kind });
         }
-        let buf = usize::try_from(range.len()).ok().and_then(sys::zeroed);
-        let mut buf = buf.ok_or_else(|| error(ReadErrorKind::Os(nix::libc::ENOMEM)))?;
-        read(&mut buf)?;
-        Ok(buf)
+        read()
     }
 
     /// Waits for the reads under way, and permits no more.
