@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::facts::InterpreterFacts;
-pub use crate::facts::PythonProcess;
+pub use crate::facts::{PythonProcess, SharingFacts};
 use crate::limits::Limits;
 use crate::snapshot::{self, Snapshot};
 use crate::take::{self, Outlook, TakeOptions};
@@ -113,6 +113,12 @@ pub fn processes() -> Vec<PythonProcess> {
 #[must_use]
 pub fn process_tree(pid: u32) -> Vec<u32> {
     crate::processes::tree(pid)
+}
+
+/// How much of a process's memory is its own, where that may be known.
+#[must_use]
+pub fn sharing(pid: u32) -> Option<SharingFacts> {
+    crate::target::sharing(pid)
 }
 
 /// What `doctor` says of a process.

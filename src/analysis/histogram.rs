@@ -110,13 +110,35 @@ impl Histogram {
             .into_iter()
             .map(|(name, totals)| TypeTotals { name: name.to_owned(), totals })
             .collect();
-        let key = |row: &TypeTotals| match sort {
-            SortBy::Bytes => (row.totals.bytes(), row.totals.objects),
-            SortBy::Count => (row.totals.objects, row.totals.bytes()),
-        };
-        types.sort_by(|a, b| key(b).cmp(&key(a)).then_with(|| a.name.cmp(&b.name)));
+        sort_types(&mut types, sort);
         Self { types, totals: all }
     }
+
+    /// The histogram of several heaps together.
+    #[must_use]
+    pub fn sum<'h>(heaps: impl IntoIterator<Item = &'h Self>, sort: SortBy) -> Self {
+        let mut by_name: FxHashMap<&str, Totals> = FxHashMap::default();
+        let mut all = Totals::default();
+        for heap in heaps {
+            all.add(&heap.totals);
+            for row in &heap.types {
+                by_name.entry(&row.name).or_default().add(&row.totals);
+            }
+        }
+        let rows = by_name.into_iter();
+        let rows = rows.map(|(name, totals)| TypeTotals { name: name.to_owned(), totals });
+        let mut types: Vec<TypeTotals> = rows.collect();
+        sort_types(&mut types, sort);
+        Self { types, totals: all }
+    }
+}
+
+fn sort_types(types: &mut [TypeTotals], sort: SortBy) {
+    let key = |row: &TypeTotals| match sort {
+        SortBy::Bytes => (row.totals.bytes(), row.totals.objects),
+        SortBy::Count => (row.totals.objects, row.totals.bytes()),
+    };
+    types.sort_by(|a, b| key(b).cmp(&key(a)).then_with(|| a.name.cmp(&b.name)));
 }
 
 /// The names of the types with objects for which `marked` holds, sorted, each once.

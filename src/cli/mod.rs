@@ -16,7 +16,7 @@ use crate::graph::HeapGraph;
 use crate::report::Layout;
 use crate::report::style::Style;
 use crate::snapshot::Snapshot;
-use crate::source::{Diagnosis, Options, PythonProcess, Source};
+use crate::source::{Diagnosis, Options, PythonProcess, SharingFacts, Source};
 
 /// What the commands ask of the layers below; tests answer with heaps made by hand.
 trait Backend {
@@ -24,6 +24,7 @@ trait Backend {
     fn save(&self, snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error>;
     fn processes(&self) -> Vec<PythonProcess>;
     fn process_tree(&self, pid: u32) -> Vec<u32>;
+    fn sharing(&self, pid: u32) -> Option<SharingFacts>;
     fn diagnose(&self, pid: u32) -> Diagnosis;
 }
 
@@ -42,6 +43,9 @@ impl Backend for Machine {
     }
     fn process_tree(&self, pid: u32) -> Vec<u32> {
         crate::source::process_tree(pid)
+    }
+    fn sharing(&self, pid: u32) -> Option<SharingFacts> {
+        crate::source::sharing(pid)
     }
     fn diagnose(&self, pid: u32) -> Diagnosis {
         crate::source::diagnose(pid)

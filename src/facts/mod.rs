@@ -25,6 +25,22 @@ pub struct ProcessFacts {
     pub boot_id: String,
 }
 
+/// How much of a process's memory is its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharingFacts {
+    /// Resident memory, in bytes.
+    pub rss_bytes: u64,
+    /// The same, with each shared page divided by the number of processes that share it (PSS): the
+    /// sum over a tree counts no page twice.
+    pub proportional_bytes: u64,
+    /// Pages that no other process has: what would be free if this one ended.
+    pub private_bytes: u64,
+    /// Pages that another process has too: libraries, and what a fork has not written to since.
+    pub shared_bytes: u64,
+    /// What is in swap.
+    pub swapped_bytes: u64,
+}
+
 /// The interpreter that was found in it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct InterpreterFacts {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::analysis::garbage::Garbage;
+use crate::analysis::histogram::Totals;
 use crate::analysis::strings::StringGroup;
 use crate::analysis::{Diff, Histogram};
 use crate::graph::HeapGraph;
@@ -30,15 +31,51 @@ pub fn row<'a>(out: &mut dyn Write, cells: impl IntoIterator<Item = &'a str>) ->
 /// # Errors
 /// Those of the writer.
 pub fn histogram(out: &mut dyn Write, histogram: &Histogram) -> io::Result<()> {
-    let head = ["type", "objects", "gc_tracked", "gc_frozen", "shallow_bytes", "payload_bytes"];
-    row(out, head.into_iter().chain(["buffer_bytes"]))?;
+    row(out, COLUMNS)?;
     for line in &histogram.types {
-        let t = &line.totals;
-        let numbers = [t.objects, t.gc_tracked, t.gc_frozen, t.shallow_bytes, t.payload_bytes];
-        let numbers = numbers.map(|number| number.to_string());
-        let buffer = t.buffer_bytes.to_string();
-        let cells = numbers.iter().map(String::as_str).chain([buffer.as_str()]);
-        row(out, [line.name.as_str()].into_iter().chain(cells))?;
+        let numbers = numbers(&line.totals);
+        row(out, [line.name.as_str()].into_iter().chain(numbers.iter().map(String::as_str)))?;
+    }
+    Ok(())
+}
+
+/// The columns of a histogram.
+const COLUMNS: [&str; 7] = [
+    "type",
+    "objects",
+    "gc_tracked",
+    "gc_frozen",
+    "shallow_bytes",
+    "payload_bytes",
+    "buffer_bytes",
+];
+
+/// All columns but the first.
+fn numbers(totals: &Totals) -> [String; 6] {
+    let t = totals;
+    let tracked = [t.objects, t.gc_tracked, t.gc_frozen];
+    let [objects, tracked, frozen] = tracked.map(|number| number.to_string());
+    let bytes = [t.shallow_bytes, t.payload_bytes, t.buffer_bytes];
+    let [shallow, payload, buffer] = bytes.map(|number| number.to_string());
+    [objects, tracked, frozen, shallow, payload, buffer]
+}
+
+/// Writes all types of several heaps, each row with its process.
+///
+/// # Errors
+/// Those of the writer.
+pub fn histograms<'h>(
+    out: &mut dyn Write,
+    heaps: impl IntoIterator<Item = (u32, &'h Histogram)>,
+) -> io::Result<()> {
+    row(out, ["pid"].into_iter().chain(COLUMNS))?;
+    for (pid, histogram) in heaps {
+        let pid = pid.to_string();
+        for line in &histogram.types {
+            let numbers = numbers(&line.totals);
+            let cells = [pid.as_str(), line.name.as_str()].into_iter();
+            row(out, cells.chain(numbers.iter().map(String::as_str)))?;
+        }
     }
     Ok(())
 }
@@ -68,23 +105,28 @@ pub fn diff(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes all types of which something is garbage.
+/// Writes all types of which something is garbage; `with_pid`: each row with its process.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn garbage(out: &mut dyn Write, garbage: &Garbage) -> io::Result<()> {
-    row(out, ["type", "objects", "unreachable", "shallow_bytes", "payload_bytes", "buffer_bytes"])?;
-    for line in &garbage.types {
-        let numbers = [
-            line.objects,
-            line.unreachable,
-            line.shallow_bytes,
-            line.payload_bytes,
-            line.buffer_bytes,
-        ];
-        let numbers = numbers.map(|number| number.to_string());
-        let cells = numbers.iter().map(String::as_str);
-        row(out, [line.type_name.as_str()].into_iter().chain(cells))?;
+pub fn garbage(out: &mut dyn Write, heaps: &[(u32, Garbage)], with_pid: bool) -> io::Result<()> {
+    let head = ["type", "objects", "unreachable", "shallow_bytes", "payload_bytes", "buffer_bytes"];
+    row(out, with_pid.then_some("pid").into_iter().chain(head))?;
+    for (pid, garbage) in heaps {
+        let pid = pid.to_string();
+        for line in &garbage.types {
+            let numbers = [
+                line.objects,
+                line.unreachable,
+                line.shallow_bytes,
+                line.payload_bytes,
+                line.buffer_bytes,
+            ];
+            let numbers = numbers.map(|number| number.to_string());
+            let cells = with_pid.then_some(pid.as_str()).into_iter();
+            let cells = cells.chain([line.type_name.as_str()]);
+            row(out, cells.chain(numbers.iter().map(String::as_str)))?;
+        }
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ pub mod memory;
 pub mod pause;
 pub mod permission;
 pub mod process;
+mod sharing;
 mod stat;
 mod sys;
 pub mod threads;
@@ -26,6 +27,7 @@ pub use memory::{Memory, ReadError, ReadErrorKind};
 pub use pause::{PauseError, Paused};
 pub use permission::Finding;
 pub use process::{AttachError, Process};
+pub use sharing::sharing;
 
 /// What a failure of this layer means to the person who gave the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,3 +19,4 @@ mod stacks;
 mod strings;
 mod truth;
 mod types_doc;
+mod worker_tree;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::read::ReadArgs;
+use super::read::{ReadArgs, TreeArgs};
 use crate::analysis::SortBy;
 
 #[derive(Debug, Args)]
@@ -12,9 +12,8 @@ pub(crate) struct HeapArgs {
     /// A snapshot file, unless -p or -c is given
     #[arg(value_name = "SOURCE", num_args = 0..)]
     pub(crate) positional: Vec<String>,
-    /// The process and all its descendants
-    #[arg(short, long, requires = "pid")]
-    pub(crate) subprocesses: bool,
+    #[command(flatten)]
+    pub(crate) tree: TreeArgs,
     /// By what the types are sorted
     #[arg(long, value_enum, default_value = "bytes", value_name = "KEY")]
     sort: Sort,
@@ -42,7 +41,7 @@ impl HeapArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pyheap snapshot -p 4242\n  pyheap snapshot -p 4242 -o before.parquet\n  pyheap snapshot -p 4242 -s --json   the whole tree of workers"
+    after_help = "Examples:\n  pyheap snapshot -p 4242\n  pyheap snapshot -p 4242 -o before.parquet\n  pyheap snapshot -p 4242 -s -o tree.parquet   a file for each worker: tree.4243.parquet …"
 )]
 pub(crate) struct SnapshotArgs {
     #[command(flatten)]

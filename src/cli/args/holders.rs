@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::read::ReadArgs;
+use super::read::{ReadArgs, TreeArgs};
 
 #[derive(Debug, Args)]
 #[command(
@@ -67,6 +67,8 @@ pub(crate) struct GarbageArgs {
     /// A snapshot file, unless -p or -c is given
     #[arg(value_name = "SOURCE", num_args = 0..)]
     pub(crate) positional: Vec<String>,
+    #[command(flatten)]
+    pub(crate) tree: TreeArgs,
     /// With --json: the addresses of the objects that the collector would find unreachable
     #[arg(long, requires = "json")]
     pub(crate) addresses: bool,

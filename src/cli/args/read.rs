@@ -19,6 +19,14 @@ pub(crate) struct ReadArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// Whether a tree of processes is read.
+#[derive(Debug, Args)]
+pub(crate) struct TreeArgs {
+    /// The process and all its descendants, one after the other
+    #[arg(short, long, requires = "pid")]
+    pub(crate) subprocesses: bool,
+}
+
 /// Which heap.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::read::ReadArgs;
+use super::read::{ReadArgs, TreeArgs};
 
 #[derive(Debug, Args)]
 #[command(
@@ -12,6 +12,8 @@ pub(crate) struct StacksArgs {
     /// A snapshot file, unless -p or -c is given
     #[arg(value_name = "SOURCE", num_args = 0..)]
     pub(crate) positional: Vec<String>,
+    #[command(flatten)]
+    pub(crate) tree: TreeArgs,
     /// Show the local variables of each frame (--values: with their contents)
     #[arg(long)]
     pub(crate) locals: bool,

@@ -1,5 +1,6 @@
 //! `pyheap why`, `pyheap cycles` and `pyheap garbage`: who keeps what.
 
+use super::worker_tree;
 use crate::analysis::garbage::Garbage;
 use crate::analysis::{Collection, HeldBy, Hops, Paths, cycles, lookup};
 use crate::cli::args::{CyclesArgs, GarbageArgs, WhyArgs};
@@ -9,6 +10,8 @@ use crate::graph::{HeapGraph, ObjectId};
 use crate::report::json::garbage::{CyclesJson, GarbageJson};
 use crate::report::json::why::WhyJson;
 use crate::report::{csv, json, text};
+use crate::snapshot::Snapshot;
+use crate::source::Source;
 
 pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error> {
     let (source, rest) = operands::split(&args.read.source, &args.positional, 1)?;
@@ -91,20 +94,41 @@ pub(super) fn cycles_of(args: &CyclesArgs, context: &mut Context<'_>) -> Result<
 
 pub(super) fn garbage(args: &GarbageArgs, context: &mut Context<'_>) -> Result<(), Error> {
     let (source, _) = operands::split(&args.read.source, &args.positional, 0)?;
-    let snapshot = context.backend.load(&source, &args.read.capture.options())?;
-    let (facts, graph) = (&snapshot.facts, &snapshot.graph);
-    let collection = Collection::new(graph);
-    let garbage = Garbage::new(graph, &collection);
-    if args.read.output.json {
-        let address = |&object: &ObjectId| graph.addr(object).to_string();
-        let addresses = || collection.unreachable.iter().map(address).collect();
-        let addresses = args.addresses.then(addresses);
-        json::write(context.out, "garbage", GarbageJson::new(facts, &garbage, addresses))?;
-    } else if args.csv {
-        csv::garbage(context.out, &garbage)?;
-    } else {
-        let layout = context.layout(&args.read.output);
-        text::garbage::write(context.out, facts, &garbage, &layout)?;
+    let options = args.read.capture.options();
+    let layout = context.layout(&args.read.output);
+    let mut csv_rows = Vec::new();
+    let mut document = |snapshot: &Snapshot, context: &mut Context<'_>| {
+        let (facts, graph) = (&snapshot.facts, &snapshot.graph);
+        let collection = Collection::new(graph);
+        let garbage = Garbage::new(graph, &collection);
+        if args.read.output.json {
+            let address = |&object: &ObjectId| graph.addr(object).to_string();
+            let addresses = || collection.unreachable.iter().map(address).collect();
+            let addresses = args.addresses.then(addresses);
+            let document = GarbageJson::new(facts, &garbage, addresses);
+            return Ok(Some(json::value(document)?));
+        }
+        if args.csv {
+            csv_rows.push((facts.process.pid, garbage));
+        } else {
+            text::garbage::write(context.out, facts, &garbage, &layout)?;
+        }
+        Ok(None)
+    };
+    let result = match &source {
+        Source::Pid(root) if args.tree.subprocesses => {
+            worker_tree::documents("garbage", *root, &options, context, &mut document)?
+        }
+        source => {
+            let snapshot = context.backend.load(source, &options)?;
+            if let Some(document) = document(&snapshot, context)? {
+                json::write(context.out, "garbage", document)?;
+            }
+            context.check(&snapshot.graph)
+        }
+    };
+    if args.csv {
+        csv::garbage(context.out, &csv_rows, args.tree.subprocesses)?;
     }
-    context.check(graph)
+    result
 }

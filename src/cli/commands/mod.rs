@@ -5,6 +5,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod histogram;
+mod histogram_tree;
 mod holders;
 mod manual;
 mod objects;
@@ -13,6 +14,7 @@ mod retained;
 mod show;
 mod stacks;
 mod strings;
+mod worker_tree;
 
 use super::Context;
 use super::args::Command;

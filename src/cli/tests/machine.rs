@@ -69,6 +69,9 @@ impl Backend for Growing {
     fn process_tree(&self, pid: u32) -> Vec<u32> {
         vec![pid]
     }
+    fn sharing(&self, _: u32) -> Option<SharingFacts> {
+        None
+    }
     fn diagnose(&self, _: u32) -> Diagnosis {
         Diagnosis::default()
     }

@@ -39,6 +39,16 @@ impl Backend for Heaps {
     fn process_tree(&self, pid: u32) -> Vec<u32> {
         vec![pid, pid + 1, pid + 2]
     }
+    fn sharing(&self, pid: u32) -> Option<SharingFacts> {
+        let own = u64::from(pid) << 20;
+        (pid != 9).then_some(SharingFacts {
+            rss_bytes: own + (20 << 20),
+            proportional_bytes: own + (10 << 20),
+            private_bytes: own,
+            shared_bytes: 20 << 20,
+            swapped_bytes: 0,
+        })
+    }
     fn diagnose(&self, pid: u32) -> Diagnosis {
         let fix = Some(format!("sudo pyheap snapshot -p {pid}"));
         let findings = vec![Finding { what: "no capability".into(), ok: false, fix }];

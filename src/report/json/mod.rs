@@ -37,6 +37,14 @@ pub fn write<T: Serialize>(out: &mut dyn Write, command: &str, fields: T) -> io:
     writeln!(out)
 }
 
+/// A document of which a list is made, while the heap that it is of is given back.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn value<T: Serialize>(document: T) -> io::Result<serde_json::Value> {
+    serde_json::to_value(document).map_err(io::Error::from)
+}
+
 /// One step of a path.
 #[derive(Debug, Clone, Serialize)]
 pub struct StepJson<'a> {

@@ -1,14 +1,44 @@
-//! `ps` and `doctor`, and the lists of `--subprocesses`.
+//! `ps` and `doctor`, and the trees of `--subprocesses`.
 
 use serde::Serialize;
 
-use crate::facts::{InterpreterFacts, PythonProcess};
+use crate::facts::{InterpreterFacts, PythonProcess, SharingFacts};
 
 /// The list under `processes`.
 #[derive(Debug, Serialize)]
 pub struct Processes<T> {
     /// The processes.
     pub processes: Vec<T>,
+}
+
+/// A tree of processes, each with its own document.
+#[derive(Debug, Serialize)]
+pub struct TreeJson<T> {
+    /// Those that were read.
+    pub processes: Vec<T>,
+    /// Those that were not.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// The document of a process of a tree.
+#[derive(Debug, Serialize)]
+pub struct MemberJson<T> {
+    /// The command's own document.
+    #[serde(flatten)]
+    pub document: T,
+    /// How much of its memory is its own; null where that cannot be known.
+    pub sharing: Option<SharingFacts>,
+}
+
+/// A process of a tree that gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The process.
+    pub pid: u32,
+    /// Why.
+    pub reason: String,
+    /// The exit code that it would give alone.
+    pub exit_code: u8,
 }
 
 /// The Python processes of the machine.

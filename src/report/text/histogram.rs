@@ -57,7 +57,11 @@ pub fn write(
     footer(out, graph, histogram, waiting, layout)
 }
 
-fn table(out: &mut dyn Write, histogram: &Histogram, layout: &Layout) -> io::Result<()> {
+/// The types alone.
+///
+/// # Errors
+/// Those of the writer.
+pub(super) fn table(out: &mut dyn Write, histogram: &Histogram, layout: &Layout) -> io::Result<()> {
     let mut table = Table::new(&[
         ("count", Align::Right),
         ("%", Align::Right),

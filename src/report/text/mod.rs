@@ -11,4 +11,5 @@ pub mod processes;
 pub mod retained;
 pub mod stacks;
 pub mod strings;
+pub mod tree;
 pub mod why;

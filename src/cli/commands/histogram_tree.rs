@@ -1,0 +1,80 @@
+//! `pyheap snapshot -s` and `pyheap histogram -s`: a file for each process, and one table of all.
+
+use std::path::{Path, PathBuf};
+
+use super::histogram::{Output, save};
+use super::worker_tree::{self, Outcome};
+use crate::analysis::Histogram;
+use crate::cli::Context;
+use crate::cli::args::HeapArgs;
+use crate::error::Error;
+use crate::report::json::histogram::HistogramJson;
+use crate::report::json::processes::{MemberJson, TreeJson};
+use crate::report::text::tree::Member;
+use crate::report::{csv, json, text};
+use crate::snapshot::Snapshot;
+use crate::source::Options;
+
+pub(super) fn report(
+    command: &str,
+    root: u32,
+    args: &HeapArgs,
+    output: Option<&Output<'_>>,
+    context: &mut Context<'_>,
+) -> Result<(), Error> {
+    // Known before a target is stopped, so told before one is.
+    if let Some(output) = output.filter(|output| !output.force) {
+        let files = context.backend.process_tree(root).into_iter();
+        let mut files = files.map(|pid| numbered(output.file, pid));
+        if let Some(file) = files.find(|file| file.exists()) {
+            return Err(Error::Exists(file));
+        }
+    }
+    let mut documents = Vec::new();
+    let mut members = Vec::new();
+    let one = |snapshot: Snapshot, context: &mut Context<'_>| {
+        let Snapshot { facts, graph } = &snapshot;
+        let pid = facts.process.pid;
+        let sharing = context.backend.sharing(pid);
+        let file = output.map(|output| numbered(output.file, pid));
+        let output = output.zip(file.as_deref());
+        let output = output.map(|(output, file)| Output { file, ..*output });
+        save(&snapshot, output.as_ref(), context)?;
+        let histogram = Histogram::new(graph, args.sort());
+        if args.read.output.json {
+            let file = file.map(|file| file.display().to_string());
+            let document = HistogramJson::new(facts, graph, &histogram, file);
+            documents.push(json::value(MemberJson { document, sharing })?);
+        } else {
+            members.push(Member { facts: facts.clone(), sharing, histogram, file });
+        }
+        Ok(())
+    };
+    // A file is to answer every command.
+    let options = Options { contents: output.is_some(), ..args.read.capture.options() };
+    let outcome = worker_tree::each(root, &options, context, one)?;
+    let Outcome { left_out, result } = outcome;
+    if args.read.output.json {
+        json::write(context.out, command, TreeJson { processes: documents, left_out })?;
+    } else if args.csv {
+        csv::histograms(
+            context.out,
+            members.iter().map(|member| (member.facts.process.pid, &member.histogram)),
+        )?;
+    } else {
+        let layout = context.layout(&args.read.output);
+        let all = Histogram::sum(members.iter().map(|member| &member.histogram), args.sort());
+        text::tree::write(context.out, &members, &left_out, &all, &layout)?;
+    }
+    result
+}
+
+/// `NAME.<pid>.parquet` for `NAME.parquet`.
+fn numbered(file: &Path, pid: u32) -> PathBuf {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match file.extension() {
+        Some(extension) => format!("{stem}.{pid}.{}", extension.to_string_lossy()),
+        None => format!("{stem}.{pid}"),
+    };
+    file.with_file_name(name)
+}
