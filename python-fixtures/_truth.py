@@ -268,20 +268,23 @@ def _child(command):
 
 def _serve(read, buffer, fork, commands):
     """Waits and answers. What its locals hold while it waits must not change from one wait to the next."""
-    pid = handler = None
-    write, waitpid = os.write, os.waitpid
+    pid = handler = count = None
+    write, waitpid, blocks = os.write, os.waitpid, sys.getallocatedblocks
     while read(buffer):
         if buffer[0] == 116:  # t
             pid = fork()
             if pid == 0:
                 _child(buffer)
             write(1, b"TOLD %d\n" % waitpid(pid, 0)[1])
+        elif buffer[0] == 98:  # b
+            count = blocks()
+            write(1, b"BLOCKS %d\n" % count)
         elif buffer[0] == 115:  # s
             _stand_still(read, commands)
         else:
             handler = commands.get(buffer[0])
             write(1, b"?\n" if handler is None else handler())
-        pid = handler = None
+        pid = handler = count = None
         buffer[:] = bytes(len(buffer))
 
 

@@ -219,6 +219,7 @@ fn facts(
         captured_bytes: captured.captured_bytes(),
         generations: walked.generations.clone(),
         gc_enabled: walked.gc_enabled,
+        allocator: walked.allocator.clone(),
         taken_at: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0.0, |since| since.as_secs_f64()),

@@ -4,6 +4,7 @@ pub mod discovery;
 pub mod emulate;
 pub mod layout;
 pub mod object;
+pub mod pymalloc;
 pub mod version;
 
 pub use layout::Layout;

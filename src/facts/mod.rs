@@ -1,10 +1,12 @@
 //! Plain facts about a target, as they go into JSON and into files. No behaviour.
 
+mod allocator;
 mod python_process;
 mod threads;
 
 use serde::{Deserialize, Serialize};
 
+pub use allocator::{AllocatorFacts, ArenaFacts};
 pub use python_process::PythonProcess;
 pub use threads::{FrameFacts, LocalFacts, ThreadFacts, WaitFacts};
 
@@ -107,6 +109,9 @@ pub struct Facts {
     /// Whether the main interpreter's collector comes by itself (`gc.isenabled()`).
     #[serde(default)]
     pub gc_enabled: Option<bool>,
+    /// What Python's own allocator had handed out.
+    #[serde(default)]
+    pub allocator: AllocatorFacts,
     /// The threads that have a Python state; what they were doing.
     #[serde(default)]
     pub threads: Vec<ThreadFacts>,

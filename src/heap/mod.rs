@@ -5,6 +5,7 @@
 //! each into a row. Errors in the target become anomalies; nothing in it ends a walk.
 
 mod address_set;
+mod blocks;
 mod build;
 mod contents;
 mod deferred;
@@ -21,7 +22,8 @@ use crate::addr::{Addr, AddrRange};
 use crate::cpython::discovery::Found;
 use crate::cpython::emulate::Code;
 use crate::cpython::object::Objects;
-use crate::facts::GenerationFacts;
+use crate::cpython::pymalloc::Pymalloc;
+use crate::facts::{AllocatorFacts, GenerationFacts};
 use crate::graph::{Anomalies, HeapGraph};
 use crate::limits::Limits;
 use crate::target::maps::MemoryMap;
@@ -49,6 +51,10 @@ pub struct Walked {
     pub generations: Vec<GenerationFacts>,
     /// Whether that collector comes by itself.
     pub gc_enabled: Option<bool>,
+    /// The arenas, pools and blocks of Python's own allocator.
+    pub pymalloc: Pymalloc,
+    /// The same in numbers.
+    pub allocator: AllocatorFacts,
 }
 
 /// What is wanted of a walk.
@@ -126,8 +132,12 @@ pub fn walk(
     let objects =
         Objects { memory, layout: &found.layout, limits, known: found.known, code: Some(&code) };
     let types = Types::default();
+    let pymalloc = Pymalloc::read(&objects, map, found.runtime, &interpreters, &tracked.objects);
+    for &(kind, at) in &pymalloc.notes {
+        anomalies.note(kind, at);
+    }
     if is_collecting(memory, found, limits) {
-        let recovered = recover::recover(&objects, map, &types, &mut tracked);
+        let recovered = recover::recover(&objects, &pymalloc, &types, &mut tracked);
         tracing::debug!(recovered, "a collection was under way");
     }
     let mut seeds: Vec<Addr> = roots.iter().map(|root| root.target).collect();
@@ -156,6 +166,8 @@ pub fn walk(
         interpreters: u32::try_from(interpreters.len()).unwrap_or(u32::MAX),
         generations,
         gc_enabled,
+        allocator: blocks::facts(&pymalloc, &interpreters),
+        pymalloc,
     }
 }
 

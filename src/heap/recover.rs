@@ -11,52 +11,29 @@ use super::types::{TypeCache, Types};
 use crate::addr::Addr;
 use crate::cpython::layout::features::HAVE_GC;
 use crate::cpython::object::Objects;
-use crate::target::maps::MemoryMap;
+use crate::cpython::pymalloc::{Pymalloc, UsedPool};
 use crate::target::memory::Memory;
 
 /// The generation under which such objects count: a collection that takes so long that a snapshot
 /// meets it is one of the oldest.
 const OLDEST: usize = 2;
-/// The size of `struct pool_header`.
-const HEADER: u64 = 48;
-/// Blocks are multiples of this (`ALIGNMENT`), and no larger than `SMALL_REQUEST_THRESHOLD`.
-const ALIGNMENT: u64 = 16;
-const LARGEST: u64 = 512;
 /// What the debug hooks of the allocators put before a block.
 const DEBUG_HEADER: u64 = 16;
-
-/// The fields of a pool's header that are needed.
-struct Pool {
-    at: Addr,
-    block_bytes: u64,
-    used_until: u64,
-    free: Vec<Addr>,
-}
 
 /// Adds the tracked objects in live blocks of pools to `tracked`, and says how many there were.
 pub(super) fn recover(
     objects: &Objects<'_, impl Memory>,
-    map: &MemoryMap,
+    pymalloc: &Pymalloc,
     types: &Types,
     tracked: &mut Tracked,
 ) -> u64 {
-    let pool_size = objects.layout.has.pool_size;
-    let mappings: Vec<_> =
-        map.iter().filter(|mapping| mapping.write && mapping.is_anonymous()).collect();
-    let found: Vec<Vec<Addr>> = mappings
+    let arenas: Vec<_> = pymalloc.arenas().collect();
+    let found: Vec<Vec<Addr>> = arenas
         .into_par_iter()
-        .map(|mapping| {
+        .map(|arena| {
             let mut types = TypeCache::new(types);
-            let mut found = Vec::new();
-            let first = mapping.range.start.0.next_multiple_of(pool_size);
-            let mut at = first;
-            while at + pool_size <= mapping.range.end.0 {
-                if let Some(pool) = read_pool(objects, Addr(at)) {
-                    search(objects, &pool, &mut types, &mut found);
-                }
-                at += pool_size;
-            }
-            found
+            let blocks = arena.used_pools().flat_map(UsedPool::live_blocks);
+            blocks.filter_map(|block| search(objects, block, &mut types)).collect()
         })
         .collect();
     let mut recovered = 0;
@@ -73,62 +50,17 @@ pub(super) fn recover(
     recovered
 }
 
-/// Reads the header of a pool; nothing where there is none. Its count of live blocks must be what
-/// its free list leaves over, so that no other memory is taken for one.
-fn read_pool(objects: &Objects<'_, impl Memory>, at: Addr) -> Option<Pool> {
-    let pool_size = objects.layout.has.pool_size;
-    let header: [u8; 48] = objects.memory.array(at).ok()?;
-    let word = |offset: usize| -> Option<u64> {
-        Some(u32::from_le_bytes(*header.get(offset..)?.first_chunk()?).into())
-    };
-    let (count, class, next, max_next) = (word(0)?, word(36)?, word(40)?, word(44)?);
-    let block_bytes = pool_size.checked_sub(max_next)?;
-    let is_sane = count > 0
-        && block_bytes == (class + 1) * ALIGNMENT
-        && block_bytes <= LARGEST
-        && (HEADER..=pool_size).contains(&next);
-    if !is_sane {
-        return None;
-    }
-    let used = next.min(max_next + block_bytes).saturating_sub(HEADER) / block_bytes;
-    let mut free = Vec::new();
-    let mut link = objects.memory.addr(at + 8).ok()?;
-    while !link.is_null() {
-        let inside = link.0 >= (at + HEADER).0 && link.0 < (at + pool_size).0;
-        if !inside || free.len() as u64 > used {
-            return None;
-        }
-        free.push(link);
-        link = objects.memory.addr(link).ok()?;
-    }
-    free.sort_unstable();
-    let used_until = HEADER + used * block_bytes;
-    (count + free.len() as u64 == used).then_some(Pool { at, block_bytes, used_until, free })
-}
-
-/// The tracked objects in the live blocks of a pool.
+/// The tracked object in a block.
 fn search(
     objects: &Objects<'_, impl Memory>,
-    pool: &Pool,
+    block: Addr,
     types: &mut TypeCache<'_>,
-    found: &mut Vec<Addr>,
-) {
+) -> Option<Addr> {
     let head = objects.layout.gc_head_size;
-    let mut offset = HEADER;
-    while offset < pool.used_until {
-        let block = pool.at + offset;
-        offset += pool.block_bytes;
-        if pool.free.binary_search(&block).is_ok() {
-            continue;
-        }
-        // The headers before an object depend on its type, so every place is tried against it.
-        let places = [head, 2 * head, DEBUG_HEADER + head, DEBUG_HEADER + 2 * head];
-        let object = places
-            .into_iter()
-            .map(|before| block + before)
-            .find(|&object| is_tracked(objects, block, object, types));
-        found.extend(object);
-    }
+    // The headers before an object depend on its type, so every place is tried against it.
+    let places = [head, 2 * head, DEBUG_HEADER + head, DEBUG_HEADER + 2 * head];
+    let mut places = places.into_iter().map(|before| block + before);
+    places.find(|&object| is_tracked(objects, block, object, types))
 }
 
 /// Whether a block holds a tracked object at an address.

@@ -67,6 +67,7 @@ pub fn take_core(
         captured_bytes: core.saved_bytes(),
         generations: walked.generations,
         gc_enabled: walked.gc_enabled,
+        allocator: walked.allocator,
         threads: threads.threads,
         deadlocks: threads.deadlocks,
         taken_at: written_at(path),

@@ -202,6 +202,13 @@ impl Image {
         dynsym.get(name).or_else(|| self.symtab.get_or_init(|| self.symbols(SHT_SYMTAB)).get(name))
     }
 
+    /// A symbol that the file offers to others: such a one is there in a stripped file too, and where
+    /// it is not, the full table need not be read.
+    #[must_use]
+    pub fn exported(&self, name: &str) -> Option<Symbol> {
+        self.dynsym.get_or_init(|| self.symbols(SHT_DYNSYM)).get(name)
+    }
+
     fn symbols(&self, kind: u32) -> Symbols {
         let table = || {
             let section = self.sections.iter().find(|section| section.sh_type == kind)?;

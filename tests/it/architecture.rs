@@ -22,6 +22,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("cpython::emulate", &["addr", "target"]),
     ("cpython::object", &["addr", "limits", "target", "cpython::emulate", "cpython::layout"]),
+    (
+        "cpython::pymalloc",
+        &["addr", "limits", "target", "cpython::emulate", "cpython::layout", "cpython::object"],
+    ),
     ("cpython", &["addr", "limits", "target", "facts"]),
     ("graph", &["addr"]),
     ("heap", &["addr", "limits", "target", "cpython", "graph", "facts"]),

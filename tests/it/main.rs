@@ -7,6 +7,7 @@ mod support;
 
 mod architecture;
 mod bad_input;
+mod blocks;
 mod c_held;
 mod core_files;
 mod discovery;

@@ -35,6 +35,20 @@ impl Fixture {
         name: &str,
         args: &[&str],
     ) -> Result<Self> {
+        Self::start_with(python, sources, name, args, &[])
+    }
+
+    /// The same, with variables of the environment.
+    ///
+    /// # Errors
+    /// As [`Fixture::start`].
+    pub(crate) fn start_with(
+        python: &Python,
+        sources: &Path,
+        name: &str,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let prefix = "pyheap-fixture-";
         let (folder, folder_inside, script) = match &python.root {
             None => {
@@ -68,6 +82,7 @@ impl Fixture {
             .env("PYTHONHASHSEED", "0")
             .env("PYTHONWARNINGS", "ignore")
             .env("FIXTURE_FOLDER", &folder_inside)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -32,6 +32,8 @@ pub(super) struct Symbols {
     pub(super) long_from: [Option<u64>; 2],
     /// The slot with the address of `strcmp`.
     pub(super) strcmp_slot: Option<u64>,
+    /// `_Py_GetAllocatedBlocks`.
+    pub(super) get_allocated_blocks: Option<u64>,
 }
 
 impl Binaries {
@@ -74,6 +76,7 @@ fn symbols(image: &Image) -> Option<Symbols> {
         set_dummy: value("_PySet_Dummy"),
         type_type: value("PyType_Type"),
         strcmp_slot: image.import_slot("strcmp"),
+        get_allocated_blocks: image.exported("_Py_GetAllocatedBlocks").map(|symbol| symbol.value),
         long_from: [value("PyLong_FromSsize_t"), value("PyLong_FromSize_t")],
     })
 }

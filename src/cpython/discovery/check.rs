@@ -62,6 +62,7 @@ pub(super) fn verify(
         lookdict: Addr::NULL,
         interpreter,
         strcmp: candidate.strcmp_slot.and_then(|at| memory.addr(at).ok()).unwrap_or_default(),
+        get_allocated_blocks: candidate.get_allocated_blocks.unwrap_or_default(),
         long_from: candidate.long_from.map(Option::unwrap_or_default),
     };
     let objects = Objects { memory, layout, limits, known, code: None };

@@ -29,6 +29,8 @@ pub(super) struct Candidate {
     pub(super) long_from: [Option<Addr>; 2],
     /// The slot with the address of `strcmp`.
     pub(super) strcmp_slot: Option<Addr>,
+    /// `_Py_GetAllocatedBlocks`.
+    pub(super) get_allocated_blocks: Option<Addr>,
 }
 
 /// A file that is mapped, once for all of its mappings.
@@ -116,6 +118,7 @@ impl<'map> Mapped<'map> {
                 type_type: symbols.type_type.map(at),
                 long_from: symbols.long_from.map(|value| value.map(at)),
                 strcmp_slot: symbols.strcmp_slot.map(at),
+                get_allocated_blocks: symbols.get_allocated_blocks.map(at),
             }
         };
         biases.into_iter().map(candidate).collect()
@@ -159,6 +162,7 @@ pub(super) fn scan(map: &MemoryMap, memory: &impl Memory) -> Vec<Candidate> {
                     type_type: None,
                     long_from: [None; 2],
                     strcmp_slot: None,
+                    get_allocated_blocks: None,
                 });
             }
         }

@@ -14,6 +14,7 @@ mod execute;
 mod ledger;
 mod machine;
 mod operand;
+mod variables;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
@@ -25,6 +26,7 @@ use crate::target::memory::Memory;
 use block::Block;
 use ledger::{Allowance, Ledger};
 use machine::Machine;
+pub use variables::{Variable, variables};
 
 /// Why code could not be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -101,6 +101,17 @@ pub enum StaticTypeDict {
     InInterpreter,
 }
 
+/// Where pymalloc keeps its arenas.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AllocatorState {
+    /// In variables of the binary that are no symbols in a stripped one (up to 3.11).
+    Static,
+    /// In the state of each interpreter that has its own (3.12, gh-101659).
+    InInterpreter,
+    /// Behind a pointer in the state of each interpreter (from 3.13 on, gh-113055).
+    BehindInterpreter,
+}
+
 /// Where the collector's statistics are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GcStats {
@@ -150,6 +161,8 @@ pub struct Features {
     pub lru_elements_are_objects: bool,
     /// Whether a `bytearray` keeps its contents in a bytes object (3.15).
     pub byte_array_owns_bytes: bool,
+    /// Where the allocator keeps its state.
+    pub allocator_state: AllocatorState,
     /// The size of a pymalloc pool, in bytes.
     pub pool_size: u64,
     /// The size of a pymalloc arena, in bytes.
@@ -178,6 +191,9 @@ pub const DICT_SUBCLASS: u64 = 1 << 29;
 pub const BASE_EXC_SUBCLASS: u64 = 1 << 30;
 /// `Py_TPFLAGS_TYPE_SUBCLASS`.
 pub const TYPE_SUBCLASS: u64 = 1 << 31;
+
+/// `Py_RTFLAGS_USE_MAIN_OBMALLOC`, a flag of an interpreter: it allocates from the main one's arenas.
+pub const USE_MAIN_OBMALLOC: u64 = 1 << 5;
 
 impl Features {
     /// The features of a version.
@@ -241,6 +257,11 @@ impl Features {
             free_lists_look_alive: since(14),
             lru_elements_are_objects: since(10),
             byte_array_owns_bytes: since(15),
+            allocator_state: match () {
+                () if since(13) => AllocatorState::BehindInterpreter,
+                () if since(12) => AllocatorState::InInterpreter,
+                () => AllocatorState::Static,
+            },
             pool_size: if since(10) { 16 << 10 } else { 4 << 10 },
             arena_size: if since(10) { 1 << 20 } else { 256 << 10 },
         }

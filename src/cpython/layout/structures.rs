@@ -215,7 +215,7 @@ structures! {
     /// `_PyRuntimeState` (`Include/internal/pycore_runtime_structs.h`).
     Runtime from "_PyRuntimeState" {
         sizeof, interpreters_head = "interpreters.head", interpreters_main = "interpreters.main";
-        gc, ceval_gil = "ceval.gil",
+        gc, ceval_gil = "ceval.gil", interpreter_leaks = "obmalloc.interpreter_leaks",
     }
     /// `PyInterpreterState` (`Include/internal/pycore_interp_structs.h`).
     Interpreter from "PyInterpreterState" {
@@ -227,14 +227,28 @@ structures! {
         codecs_search_path = "codecs.search_path", codecs_search_cache = "codecs.search_cache",
         codecs_error_registry = "codecs.error_registry", codec_search_path, codec_search_cache,
         codec_error_registry, dict, sysdict_copy, builtins_copy, before_forkers,
-        after_forkers_parent, after_forkers_child, pyexitmodule, obmalloc, audit_hooks,
-        object_state, types_builtins = "types.builtins",
+        after_forkers_parent, after_forkers_child, pyexitmodule, obmalloc, feature_flags,
+        audit_hooks, object_state, types_builtins = "types.builtins",
         types_for_extensions = "types.for_extensions",
         interned_strings = "cached_objects.interned_strings", objreduce = "cached_objects.objreduce",
         common_consts, exc_state,
         isinstance = "callable_cache.isinstance", len = "callable_cache.len",
         list_append = "callable_cache.list_append",
         object_getattribute = "callable_cache.object__getattribute__",
+    }
+    /// `struct pool_header` (`Objects/obmalloc.c`).
+    PoolHeader from "pool_header" {
+        sizeof, count = "ref", freeblock, arenaindex, szidx, nextoffset, maxnextoffset,
+    }
+    /// `struct arena_object` (`Objects/obmalloc.c`).
+    ArenaObject from "arena_object" {
+        sizeof, address, pool_address, nfreepools, ntotalpools, nextarena,
+    }
+    /// `struct _obmalloc_state` (`Include/internal/pycore_obmalloc.h`).
+    Obmalloc from "_obmalloc_state" {
+        ;
+        arenas = "mgmt.arenas", maxarenas = "mgmt.maxarenas",
+        raw_allocated_blocks = "mgmt.raw_allocated_blocks",
     }
     /// `PyThreadState` (`Include/cpython/pystate.h`).
     Thread from "PyThreadState" {
@@ -318,6 +332,9 @@ pub struct Structures {
     pub gc_generation_stats: GcGenerationStats,
     pub runtime: Runtime,
     pub interpreter: Interpreter,
+    pub pool_header: PoolHeader,
+    pub arena_object: ArenaObject,
+    pub obmalloc: Obmalloc,
     pub thread: Thread,
     pub thread_impl: ThreadImpl,
     pub c_frame: CFrame,
@@ -391,6 +408,9 @@ impl Structures {
             gc_generation_stats: GcGenerationStats::from(offsets)?,
             runtime: Runtime::from(offsets)?,
             interpreter: Interpreter::from(offsets)?,
+            pool_header: PoolHeader::from(offsets)?,
+            arena_object: ArenaObject::from(offsets)?,
+            obmalloc: Obmalloc::from(offsets)?,
             thread: Thread::from(offsets)?,
             thread_impl: ThreadImpl::from(offsets)?,
             c_frame: CFrame::from(offsets)?,

@@ -112,6 +112,8 @@ pub struct Known {
     pub long_from: [Addr; 2],
     /// The C library's `strcmp`, as this process has it: there is one for each kind of processor.
     pub strcmp: Addr,
+    /// `_Py_GetAllocatedBlocks` (up to 3.11), whose code names the allocator's variables.
+    pub get_allocated_blocks: Addr,
 }
 
 /// A reference count as it stands in memory.

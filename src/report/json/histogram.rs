@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::analysis::Histogram;
 use crate::analysis::histogram::{Totals, marked_types};
-use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
+use crate::facts::{AllocatorFacts, Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::{Anomaly, HeapGraph};
 
 /// The heap of one process.
@@ -20,6 +20,7 @@ pub struct HistogramJson<'a> {
     estimated_types: Vec<String>,
     inferred_types: Vec<String>,
     anomalies: Vec<AnomalyJson>,
+    allocator: &'a AllocatorFacts,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
 }
@@ -96,6 +97,7 @@ impl<'a> HistogramJson<'a> {
                 .collect(),
             estimated_types: marked_types(graph, |row| row.estimated),
             inferred_types: marked_types(graph, |row| row.inferred),
+            allocator: &facts.allocator,
             anomalies: graph.anomalies.iter().map(Into::into).collect(),
             output,
         }
