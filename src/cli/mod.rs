@@ -22,6 +22,8 @@ use crate::source::{Diagnosis, Options, PythonProcess, SharingFacts, Source};
 trait Backend {
     fn load(&self, source: &Source, options: &Options) -> Result<Snapshot, Error>;
     fn save(&self, snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error>;
+    /// Writes a report; one of that name is replaced.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error>;
     fn processes(&self) -> Vec<PythonProcess>;
     fn process_tree(&self, pid: u32) -> Vec<u32>;
     fn sharing(&self, pid: u32) -> Option<SharingFacts>;
@@ -37,6 +39,9 @@ impl Backend for Machine {
     }
     fn save(&self, snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error> {
         crate::source::save(snapshot, path, overwrite)
+    }
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        std::fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
     }
     fn processes(&self) -> Vec<PythonProcess> {
         crate::source::processes()

@@ -1,7 +1,8 @@
-//! Results as text for people, as JSON and as CSV. Everything goes to a given `Write`.
+//! Results as text for people, as JSON, CSV and JUnit XML. Everything goes to a given `Write`.
 
 pub mod csv;
 pub mod json;
+pub mod junit;
 pub mod style;
 pub mod table;
 pub mod text;

@@ -13,6 +13,7 @@ mod core_files;
 mod discovery;
 mod doctor;
 mod garbage;
+mod guards;
 mod harm;
 mod offsets;
 mod pause;

@@ -141,7 +141,8 @@ fn real_programs() -> Result<Vec<(Python, String)>> {
         let entry = entry?;
         let folder = entry.file_name().to_string_lossy().into_owned();
         let (name, _) = folder.rsplit_once('-').context("an environment without a version")?;
-        if entry.path().join("installed.txt").exists() {
+        let is_program = sources().join(format!("apps/{name}.py")).exists();
+        if is_program && entry.path().join("installed.txt").exists() {
             let python = Python::probe(&entry.path().join("bin/python"))?;
             programs.push((python, format!("apps/{name}")));
         }

@@ -1,5 +1,7 @@
 //! `check`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::read::ReadArgs;
@@ -8,7 +10,7 @@ use crate::analysis::verdict::Rule;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A type without objects has none of them: that is no error.\n\nExamples:\n  pyheap check -p 4242 --max app.Session=1000\n  pyheap check -p 4242 before.parquet --max-growth Session=0 --max-garbage 50M"
+    after_help = "A type without objects has none of them: that is no error.\n\nExamples:\n  pyheap check -p 4242 --max app.Session=1000\n  pyheap check -p 4242 before.parquet --max-growth Session=0 --max-garbage 50M\n  pyheap check -p 4242 --max app.Session=1000 --junit heap.xml"
 )]
 pub(crate) struct CheckArgs {
     /// A snapshot file, unless -p or -c is given; then a snapshot file from before
@@ -23,6 +25,9 @@ pub(crate) struct CheckArgs {
     /// At most so many bytes that wait for the collector (such as 50M)
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     max_garbage: Option<u64>,
+    /// Write the verdicts as JUnit XML too, one test case a rule (a file of an earlier run is replaced)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }

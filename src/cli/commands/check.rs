@@ -5,7 +5,7 @@ use crate::cli::args::CheckArgs;
 use crate::cli::{Context, operands};
 use crate::error::Error;
 use crate::report::json::check::CheckJson;
-use crate::report::{json, text};
+use crate::report::{json, junit, text};
 
 pub(super) fn run(args: &CheckArgs, context: &mut Context<'_>) -> Result<(), Error> {
     let (source, rest) = operands::split(&args.read.source, &args.positional, 1)?;
@@ -28,6 +28,9 @@ pub(super) fn run(args: &CheckArgs, context: &mut Context<'_>) -> Result<(), Err
     let graph = &snapshot.graph;
     let before = baseline.as_ref().map(|baseline| &baseline.graph);
     let outcomes = verdict::check(graph, before, &rules)?;
+    if let Some(path) = &args.junit {
+        context.backend.write(path, junit::document(&outcomes)?.as_bytes())?;
+    }
     if args.read.output.json {
         json::write(context.out, "check", CheckJson::new(graph, &outcomes))?;
     } else {

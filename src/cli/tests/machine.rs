@@ -63,6 +63,9 @@ impl Backend for Growing {
     fn save(&self, _: &Snapshot, path: &Path, _: bool) -> Result<(), Error> {
         Err(Error::Exists(path.to_owned()))
     }
+    fn write(&self, path: &Path, _: &[u8]) -> Result<(), Error> {
+        Err(Error::Exists(path.to_owned()))
+    }
     fn processes(&self) -> Vec<PythonProcess> {
         Vec::new()
     }

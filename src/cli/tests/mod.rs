@@ -28,6 +28,9 @@ impl Backend for Heaps {
     fn save(&self, _: &Snapshot, path: &Path, _: bool) -> Result<(), Error> {
         Err(Error::Exists(path.to_owned()))
     }
+    fn write(&self, path: &Path, _: &[u8]) -> Result<(), Error> {
+        Err(Error::Exists(path.to_owned()))
+    }
     fn processes(&self) -> Vec<PythonProcess> {
         vec![PythonProcess {
             pid: 7,
