@@ -33,13 +33,26 @@ impl Chunk {
     }
 }
 
+/// The chunks of a gibibyte.
+type Group = Box<[OnceLock<Box<Chunk>>]>;
+
 /// A set of addresses.
 pub(super) struct AddressSet {
     /// For each gibibyte of address space the number of its group of chunks, plus one.
     groups: Box<[u32]>,
-    chunks: Vec<OnceLock<Box<Chunk>>>,
+    /// Groups exist where there are objects: a target may map terabytes that it never touches.
+    chunks: Vec<OnceLock<Group>>,
     /// The first address that each group of chunks covers, in ascending order.
     starts: Vec<u64>,
+}
+
+/// Where an address is in a set.
+#[derive(Clone, Copy)]
+struct Place {
+    group: usize,
+    chunk: usize,
+    word: usize,
+    bit: u64,
 }
 
 /// The upper end of user space on 64-bit Linux, in bits, without 5-level page tables.
@@ -65,31 +78,37 @@ impl AddressSet {
             starts.push((nth as u64) << level);
             *group = u32::try_from(starts.len()).unwrap_or(0);
         }
-        let chunks = (0..starts.len() << LEVEL_BITS).map(|_| OnceLock::new()).collect();
+        let chunks = starts.iter().map(|_| OnceLock::new()).collect();
         Self { groups: groups.into_boxed_slice(), chunks, starts }
     }
 
-    /// The chunk, the word in it and the bit in that.
-    fn locate(&self, addr: Addr) -> Option<(usize, usize, u64)> {
+    fn locate(&self, addr: Addr) -> Option<Place> {
         if !addr.is_aligned(1 << GRANULE_BITS) {
             return None;
         }
         let group = usize::try_from(addr.0 >> (CHUNK_BITS + LEVEL_BITS)).ok()?;
         let group = (*self.groups.get(group)?).checked_sub(1)? as usize;
-        let in_group = (addr.0 >> CHUNK_BITS) as usize & ((1 << LEVEL_BITS) - 1);
+        let chunk = (addr.0 >> CHUNK_BITS) as usize & ((1 << LEVEL_BITS) - 1);
         let bit = (addr.0 >> GRANULE_BITS) & ((1 << (CHUNK_BITS - GRANULE_BITS)) - 1);
-        Some(((group << LEVEL_BITS) | in_group, (bit >> 6) as usize, bit & 63))
+        Some(Place { group, chunk, word: (bit >> 6) as usize, bit: bit & 63 })
     }
 
-    fn word(&self, chunk: usize, word: usize) -> Option<&AtomicU64> {
-        self.chunks.get(chunk)?.get()?.words.get(word)
+    /// The chunk of a place, if anything was ever in it.
+    fn chunk(&self, at: Place) -> Option<&Chunk> {
+        Some(self.chunks.get(at.group)?.get()?.get(at.chunk)?.get()?)
+    }
+
+    fn word(&self, at: Place) -> Option<&AtomicU64> {
+        self.chunk(at)?.words.get(at.word)
     }
 
     /// Adds an address; `None` if it cannot be an object's, else whether it is new.
     pub(super) fn insert(&self, addr: Addr) -> Option<bool> {
-        let (chunk, word, bit) = self.locate(addr)?;
-        let chunk = self.chunks.get(chunk)?.get_or_init(|| Box::new(Chunk::new()));
-        let word = chunk.words.get(word)?;
+        let at = self.locate(addr)?;
+        let new_group = || (0..1 << LEVEL_BITS).map(|_| OnceLock::new()).collect();
+        let group = self.chunks.get(at.group)?.get_or_init(new_group);
+        let chunk = group.get(at.chunk)?.get_or_init(|| Box::new(Chunk::new()));
+        let (word, bit) = (chunk.words.get(at.word)?, at.bit);
         // Most edges lead to objects that are known already: look before writing.
         if word.load(Ordering::Relaxed) >> bit & 1 != 0 {
             return Some(false);
@@ -99,24 +118,25 @@ impl AddressSet {
 
     /// Takes an address out.
     pub(super) fn remove(&self, addr: Addr) {
-        if let Some((chunk, word, bit)) = self.locate(addr)
-            && let Some(word) = self.word(chunk, word)
+        if let Some(at) = self.locate(addr)
+            && let Some(word) = self.word(at)
         {
-            word.fetch_and(!(1 << bit), Ordering::Relaxed);
+            word.fetch_and(!(1 << at.bit), Ordering::Relaxed);
         }
     }
 
     /// Whether an address is in the set.
     pub(super) fn contains(&self, addr: Addr) -> bool {
         self.locate(addr)
-            .and_then(|(chunk, word, bit)| Some((self.word(chunk, word)?, bit)))
+            .and_then(|at| Some((self.word(at)?, at.bit)))
             .is_some_and(|(word, bit)| word.load(Ordering::Relaxed) >> bit & 1 != 0)
     }
 
     /// Counts, so that [`AddressSet::rank`] can tell ranks; nothing may be added afterwards.
     pub(super) fn seal(&self) -> u32 {
         let mut rank = 0_u32;
-        for chunk in self.chunks.iter().filter_map(OnceLock::get) {
+        let groups = self.chunks.iter().filter_map(OnceLock::get);
+        for chunk in groups.flatten().filter_map(OnceLock::get) {
             let mut ranks = Vec::with_capacity(WORDS / RANK_STRIDE);
             for words in chunk.words.chunks(RANK_STRIDE) {
                 ranks.push(rank);
@@ -132,8 +152,8 @@ impl AddressSet {
 
     /// The number of addresses in the set that are lower; nothing if it is not in the set.
     pub(super) fn rank(&self, addr: Addr) -> Option<u32> {
-        let (chunk, at, bit) = self.locate(addr)?;
-        let chunk = self.chunks.get(chunk)?.get()?;
+        let place = self.locate(addr)?;
+        let (chunk, at, bit) = (self.chunk(place)?, place.word, place.bit);
         let word = chunk.words.get(at)?.load(Ordering::Relaxed);
         if word >> bit & 1 == 0 {
             return None;
@@ -148,10 +168,14 @@ impl AddressSet {
     /// All addresses, ascending, with room for as many as there are said to be.
     pub(super) fn addrs(&self, count: u32) -> Vec<Addr> {
         let mut addrs = Vec::with_capacity(count as usize);
-        for (nth, chunk) in self.chunks.iter().enumerate() {
+        let groups = self.starts.iter().zip(&self.chunks);
+        let groups = groups.filter_map(|(start, group)| Some((start, group.get()?)));
+        let chunks = groups.flat_map(|(start, group)| {
+            group.iter().enumerate().map(move |(nth, chunk)| (start, nth, chunk))
+        });
+        for (start, nth, chunk) in chunks {
             let Some(chunk) = chunk.get() else { continue };
-            let Some(start) = self.starts.get(nth >> LEVEL_BITS) else { continue };
-            let base = start + ((nth as u64 & ((1 << LEVEL_BITS) - 1)) << CHUNK_BITS);
+            let base = start + ((nth as u64) << CHUNK_BITS);
             for (at, word) in chunk.words.iter().enumerate() {
                 let mut word = word.load(Ordering::Relaxed);
                 while word != 0 {
@@ -192,6 +216,16 @@ mod tests {
         for addr in [0x1001, 0x6000_0000_0000, u64::MAX - 7, 1 << 47] {
             assert_eq!(set.insert(Addr(addr)), None, "{addr:#x}");
         }
+    }
+
+    #[test]
+    fn terabytes_that_are_never_touched_cost_little() {
+        // The shadow memory of a sanitizer, and what a virtual machine reserves.
+        let all = AddrRange::new(Addr(0x1000), Addr((1 << USER_BITS) - 0x1000));
+        let set = AddressSet::covering([all].into_iter());
+        assert_eq!(set.insert(Addr(0x5555_0000_0000)), Some(true));
+        assert_eq!(set.chunks.iter().filter_map(OnceLock::get).count(), 1);
+        assert_eq!(set.addrs(set.seal()), [Addr(0x5555_0000_0000)]);
     }
 
     #[test]

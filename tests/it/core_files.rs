@@ -23,7 +23,7 @@ fn is_required() -> bool {
     std::env::var_os("PYHEAP_REQUIRE_PYTHONS").is_some()
 }
 
-fn start(python: &Python, name: &str) -> Result<Fixture> {
+pub(crate) fn start(python: &Python, name: &str) -> Result<Fixture> {
     let fixture = Fixture::start(python, &workspace().join("python-fixtures"), name, &[])?;
     fixture.settle()?;
     Ok(fixture)
@@ -37,7 +37,7 @@ fn objects(source: &[&str]) -> Result<String> {
 }
 
 /// Lets gdb write a core of a process that runs on.
-fn gcore(pid: u32, folder: &Path) -> Result<Option<PathBuf>> {
+pub(crate) fn gcore(pid: u32, folder: &Path) -> Result<Option<PathBuf>> {
     let prefix = folder.join("core");
     let output = Command::new("gcore").arg("-o").arg(&prefix).arg(pid.to_string()).output();
     let Ok(output) = output else {
@@ -73,7 +73,7 @@ fn kernel_core(fixture: Fixture, filter: &str) -> Result<Option<PathBuf>> {
 }
 
 /// Where the binaries of an interpreter are, if it runs in a root of its own.
-fn search_root(python: &Python) -> Vec<String> {
+pub(crate) fn search_root(python: &Python) -> Vec<String> {
     let root = python.root.as_ref().map(|root| root.display().to_string());
     root.map_or_else(Vec::new, |root| vec!["--lib-search-root".to_owned(), root])
 }

@@ -9,17 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::support::fixture::Fixture;
 use crate::support::pythons;
-
-/// A generator whose seed is in the test, so that a failure can be had again.
-struct Random(u64);
-
-impl Random {
-    /// A number below a bound.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) % bound.max(1)
-    }
-}
+use crate::support::random::Random;
 
 #[test]
 fn killing_pyheap_at_any_moment_leaves_the_target_at_work() -> Result<()> {

@@ -10,6 +10,7 @@ mod bad_input;
 mod blocks;
 mod c_held;
 mod core_files;
+mod damage;
 mod discovery;
 mod doctor;
 mod garbage;

@@ -8,6 +8,7 @@ pub(crate) mod claims;
 pub(crate) mod compare;
 pub(crate) mod fixture;
 pub(crate) mod pythons;
+pub(crate) mod random;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod truth_file;
