@@ -162,7 +162,12 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     };
     let threads = heap::threads(&captured, &found, options.limits, &walked.graph, &observed);
     let facts = facts(&process, &found, &walked, pause, timings, &captured);
-    let facts = Facts { threads: threads.threads, deadlocks: threads.deadlocks, ..facts };
+    let facts = Facts {
+        threads: threads.threads,
+        deadlocks: threads.deadlocks,
+        asynchronous: threads.asynchronous,
+        ..facts
+    };
     Ok((facts, finish(walked.graph, &found, &captured)))
 }
 
@@ -217,6 +222,7 @@ fn facts(
         pause,
         timings,
         captured_bytes: captured.captured_bytes(),
+        tracer: process.tracer_pid(),
         generations: walked.generations.clone(),
         gc_enabled: walked.gc_enabled,
         allocator: walked.allocator.clone(),

@@ -2,12 +2,14 @@
 
 mod allocator;
 mod python_process;
+mod tasks;
 mod threads;
 
 use serde::{Deserialize, Serialize};
 
 pub use allocator::{AllocatorFacts, ArenaFacts};
 pub use python_process::PythonProcess;
+pub use tasks::{AsyncFacts, LoopFacts, PoolFacts, TaskExceptionFacts, TaskFacts, TaskWaitFacts};
 pub use threads::{FrameFacts, LocalFacts, ThreadFacts, WaitFacts};
 
 /// The process or core file that was read.
@@ -112,12 +114,18 @@ pub struct Facts {
     /// What Python's own allocator had handed out.
     #[serde(default)]
     pub allocator: AllocatorFacts,
+    /// The process that traced it when it was read, if one did.
+    #[serde(default)]
+    pub tracer: Option<u32>,
     /// The threads that have a Python state; what they were doing.
     #[serde(default)]
     pub threads: Vec<ThreadFacts>,
     /// Threads that wait for each other in a circle, by their `thread_id`.
     #[serde(default)]
     pub deadlocks: Vec<Vec<u64>>,
+    /// The tasks of asyncio, their loops, and pools of threads.
+    #[serde(default)]
+    pub asynchronous: AsyncFacts,
     /// When the snapshot was taken, in seconds since 1970 (UTC).
     pub taken_at: f64,
 }

@@ -12,9 +12,11 @@ mod deferred;
 mod discover;
 mod gc_lists;
 mod join;
+mod reader;
 mod recover;
 mod roots;
 mod shapes;
+mod tasks;
 mod threads;
 mod types;
 

@@ -70,6 +70,8 @@ pub fn take_core(
         allocator: walked.allocator,
         threads: threads.threads,
         deadlocks: threads.deadlocks,
+        asynchronous: threads.asynchronous,
+        tracer: None,
         taken_at: written_at(path),
     };
     let mut graph = walked.graph;

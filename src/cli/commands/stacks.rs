@@ -1,11 +1,13 @@
 //! `pyheap stacks`.
 
 use super::worker_tree;
+use crate::analysis::Dominators;
 use crate::cli::args::StacksArgs;
 use crate::cli::{Context, operands};
 use crate::error::Error;
 use crate::report::json;
 use crate::report::json::stacks::StacksJson;
+use crate::report::text::hang;
 use crate::report::text::stacks::{self, Detail};
 use crate::snapshot::Snapshot;
 use crate::source::Source;
@@ -14,13 +16,14 @@ pub(super) fn run(args: &StacksArgs, context: &mut Context<'_>) -> Result<(), Er
     let (source, _) = operands::split(&args.read.source, &args.positional, 0)?;
     let options = args.read.capture.options();
     let layout = context.layout(&args.read.output);
-    let detail = if args.locals { Detail::Locals } else { Detail::Frames };
     let one = |snapshot: &Snapshot, context: &mut Context<'_>| {
         let (facts, graph) = (&snapshot.facts, &snapshot.graph);
+        let dominators = args.locals.then(|| Dominators::new(graph));
         if args.read.output.json {
-            let document = StacksJson::new(facts, graph, stacks::summary(facts));
+            let document = StacksJson::new(facts, graph, hang::summary(facts), dominators.as_ref());
             return Ok(Some(json::value(document)?));
         }
+        let detail = dominators.as_ref().map_or(Detail::Frames, Detail::Locals);
         stacks::write(context.out, facts, graph, detail, &layout)?;
         Ok(None)
     };

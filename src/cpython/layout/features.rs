@@ -80,6 +80,20 @@ pub struct FrameStates {
     pub executing: i8,
 }
 
+/// How a generator says that it is in an `await` or `yield from` (`_PyGen_yf`, `Objects/genobject.c`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum YieldFrom {
+    /// The instruction that it goes on with is this one: `YIELD_FROM` (up to 3.10).
+    NextOpcode(u8),
+    /// The instruction that it goes on with is one of these, which are forms of `RESUME`, and its
+    /// argument says which kind (3.11 and 3.12).
+    NextResume(&'static [u8]),
+    /// Its frame is in one of these states (from 3.13 on).
+    States(&'static [i8]),
+    /// The same, and above what it awaits is a word more (3.15).
+    StatesBelowNull(&'static [i8]),
+}
+
 /// The bytes that `sys.getsizeof` adds to `__sizeof__` (`_PySys_GetSizeOf`, `Python/sysmodule.c`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PreHeader {
@@ -140,6 +154,11 @@ pub struct Features {
     pub line_table: LineTable,
     /// The states of a generator's frame.
     pub frame_states: FrameStates,
+    /// How a generator says that it delegates.
+    pub yield_from: YieldFrom,
+    /// How many bytes behind its state a future says whether its exception was retrieved: an `int`
+    /// (up to 3.12), a bit behind the state (3.13) or behind two bytes more (3.14).
+    pub log_traceback_behind_state: u64,
     /// What `sys.getsizeof` adds.
     pub pre_header: PreHeader,
     /// Where static types have their dictionary.
@@ -239,6 +258,14 @@ impl Features {
             } else {
                 FrameStates { cleared: 4, executing: 0 }
             },
+            yield_from: match () {
+                () if since(15) => YieldFrom::StatesBelowNull(&[2, 3]),
+                () if since(13) => YieldFrom::States(&[-1]),
+                () if since(12) => YieldFrom::NextResume(&[151, 240]),
+                () if since(11) => YieldFrom::NextResume(&[151, 150]),
+                () => YieldFrom::NextOpcode(72),
+            },
+            log_traceback_behind_state: if since(14) { 6 } else { 4 },
             pre_header: match () {
                 () if since(13) => PreHeader::GcHeadAndManaged,
                 () if since(11) => PreHeader::GcFlagAndManaged,

@@ -180,9 +180,19 @@ structures! {
     /// `simplequeueobject` (`Modules/_queuemodule.c`).
     SimpleQueue from "simplequeueobject" {
         ;
-        lst, put_idx = "buf.put_idx", get_idx = "buf.get_idx", items = "buf.items",
+        lst, lst_pos, put_idx = "buf.put_idx", get_idx = "buf.get_idx", items = "buf.items",
         items_cap = "buf.items_cap", num_items = "buf.num_items",
     }
+    /// `PyMethodObject` (`Include/cpython/classobject.h`).
+    Method from "PyMethodObject" { im_self }
+    /// `PyTracebackObject` (`Include/cpython/traceback.h`).
+    Traceback from "PyTracebackObject" { tb_next, tb_frame, tb_lasti, tb_lineno }
+    /// `PyBaseExceptionObject` (`Include/cpython/pyerrors.h`).
+    BaseException from "PyBaseExceptionObject" { traceback }
+    /// `FutureObj` (`Modules/_asynciomodule.c`), with which a `TaskObj` begins.
+    Future from "FutureObj" { fut_loop, fut_state, fut_exception, fut_callbacks, fut_callback0 }
+    /// `TaskObj` (`Modules/_asynciomodule.c`).
+    Task from "TaskObj" { task_fut_waiter, task_coro, task_name; task_num_cancels_requested }
     /// `PyHamtNode_Array` (`Include/internal/pycore_hamt.h`).
     HamtArray from "PyHamtNode_Array" { a_array }
     /// `PyHamtNode_Bitmap`; a collision node has its array at the same place.
@@ -321,6 +331,11 @@ pub struct Structures {
     pub pickler: Pickler,
     pub unpickler: Unpickler,
     pub simple_queue: SimpleQueue,
+    pub method: Method,
+    pub traceback: Traceback,
+    pub base_exception: BaseException,
+    pub future: Future,
+    pub task: Task,
     pub hamt_array: HamtArray,
     pub hamt_bitmap: HamtBitmap,
     pub stg_dict: StgDict,
@@ -397,6 +412,11 @@ impl Structures {
             pickler: Pickler::from(offsets)?,
             unpickler: Unpickler::from(offsets)?,
             simple_queue: SimpleQueue::from(offsets)?,
+            method: Method::from(offsets)?,
+            traceback: Traceback::from(offsets)?,
+            base_exception: BaseException::from(offsets)?,
+            future: Future::from(offsets)?,
+            task: Task::from(offsets)?,
             hamt_array: HamtArray::from(offsets)?,
             hamt_bitmap: HamtBitmap::from(offsets)?,
             stg_dict: StgDict::from(offsets)?,

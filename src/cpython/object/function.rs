@@ -11,6 +11,41 @@ const fn attribute(name: &'static str) -> Label {
 }
 
 impl<M: Memory> Objects<'_, M> {
+    /// The code of a function of Python code.
+    #[must_use]
+    pub fn function_code(&self, function: Addr) -> Option<Addr> {
+        self.reference(function + self.layout.at.function.func_code).ok()?
+    }
+
+    /// The cell of a variable that a function of Python code closes over, by name.
+    #[must_use]
+    pub fn closure_cell(&self, function: Addr, name: &str) -> Option<Addr> {
+        /// No function closes over more.
+        const MOST_CELLS: u64 = 1 << 12;
+        let closure = self.reference(function + self.layout.at.function.func_closure).ok()??;
+        let code = self.function_code(function)?;
+        let at = &self.layout.at;
+        // Names of free variables come last, in the order of the cells.
+        let names = at.code.co_freevars.or(at.code.co_localsplusnames)?;
+        let names = self.memory.addr(code + names).ok()?;
+        let what = "the cells of a function";
+        let cells = self.item_count(closure, what).ok()?.min(MOST_CELLS);
+        let first = self.item_count(names, what).ok()?.checked_sub(cells)?;
+        let item =
+            |tuple: Addr, nth: u64| self.memory.addr(tuple + at.tuple.ob_item + nth * 8).ok();
+        let named = |nth: &u64| {
+            let found = item(names, first + nth).and_then(|found| self.text(found).ok());
+            found.is_some_and(|found| found == name)
+        };
+        (0..cells).find(named).and_then(|nth| item(closure, nth))
+    }
+
+    /// The object that a method is bound to.
+    #[must_use]
+    pub fn method_self(&self, method: Addr) -> Option<Addr> {
+        self.reference(method + self.layout.at.method.im_self).ok()?
+    }
+
     /// References in the fields of a table.
     pub(super) fn fields_referents(
         &self,

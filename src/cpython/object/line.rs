@@ -17,7 +17,21 @@ impl<M: Memory> Objects<'_, M> {
     /// # Errors
     /// The frame, its code or its line table cannot be read.
     pub fn frame_line(&self, frame: Addr, code: Addr) -> Result<Option<u32>, DecodeError> {
-        let Some(instruction) = self.instruction_offset(frame, code)? else { return Ok(None) };
+        match self.instruction_offset(frame, code)? {
+            Some(instruction) => self.code_line(code, instruction),
+            None => Ok(None),
+        }
+    }
+
+    /// The line of an instruction, by where it is in its code, in bytes.
+    ///
+    /// # Errors
+    /// The code or its line table cannot be read.
+    pub(super) fn code_line(
+        &self,
+        code: Addr,
+        instruction: i64,
+    ) -> Result<Option<u32>, DecodeError> {
         let at = &self.layout.at.code;
         let first = i64::from(self.memory.i32(code + at.co_firstlineno)?);
         let Some(table) = at.co_linetable.or(at.co_lnotab) else { return Ok(None) };

@@ -4,6 +4,7 @@
 //! proved by reading the last element before anything is allocated or looped over.
 
 mod attribute;
+mod awaits;
 mod content;
 mod ctypes;
 mod dict;
@@ -24,6 +25,7 @@ mod sequence;
 mod size;
 mod text;
 mod thread;
+mod traceback;
 mod type_dict;
 mod type_object;
 mod value;

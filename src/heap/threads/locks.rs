@@ -2,9 +2,10 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{RawThread, Reader};
+use super::RawThread;
 use crate::addr::Addr;
 use crate::graph::HeapGraph;
+use crate::heap::reader::Reader;
 use crate::target::memory::Memory;
 
 /// One lock.
@@ -124,8 +125,7 @@ fn held_by<M: Memory>(reader: &Reader<'_, '_, M>, object: Addr) -> Vec<Addr> {
     let bound = match name.as_str() {
         LOCK | RLOCK => return vec![object],
         "builtins.builtin_function_or_method" => at.c_function.m_self,
-        // `im_self` of `PyMethodObject`.
-        "builtins.method" => 24,
+        "builtins.method" => at.method.im_self,
         _ => return reader.attribute(object, "_lock").into_iter().collect(),
     };
     let Ok(bound) = reader.objects.memory.addr(object + bound) else { return Vec::new() };

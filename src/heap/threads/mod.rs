@@ -8,9 +8,11 @@ use rustc_hash::FxHashMap;
 
 use crate::addr::Addr;
 use crate::cpython::discovery::Found;
-use crate::cpython::object::{FrameView, Objects};
-use crate::facts::{FrameFacts, LocalFacts, ThreadFacts};
+use crate::cpython::object::Objects;
+use crate::facts::{AsyncFacts, ThreadFacts};
 use crate::graph::HeapGraph;
+use crate::heap::reader::{RawFrame, Reader};
+use crate::heap::tasks::asynchronous;
 use crate::heap::types::Types;
 use crate::limits::Limits;
 use crate::target::memory::Memory;
@@ -39,23 +41,14 @@ pub struct Threads {
     pub threads: Vec<ThreadFacts>,
     /// Circles of threads that wait for each other, by `thread_id`.
     pub deadlocks: Vec<Vec<u64>>,
-}
-
-/// A frame before it is told.
-struct RawFrame {
-    view: FrameView,
-    function: String,
-    file: String,
-    line: Option<u32>,
-    locals: Vec<(String, Addr)>,
-    /// The objects on its evaluation stack that `with` and `try` blocks are sure to have left there.
-    blocks: Vec<Addr>,
+    /// The tasks of asyncio, their loops, and pools of threads.
+    pub asynchronous: AsyncFacts,
 }
 
 /// A thread before it is told.
-struct RawThread {
+pub(super) struct RawThread {
     interpreter: u32,
-    thread_id: u64,
+    pub(super) thread_id: u64,
     os_thread_id: u32,
     os: Option<OsThread>,
     name: String,
@@ -63,7 +56,7 @@ struct RawThread {
     /// The interpreter lock that it needs, and who holds it.
     gil: Option<Addr>,
     gil_holder: Option<u64>,
-    frames: Vec<RawFrame>,
+    pub(super) frames: Vec<RawFrame>,
     omitted: u64,
 }
 
@@ -94,13 +87,8 @@ pub fn threads(
         thread.waiting_for = wait;
     }
     let deadlocks = waits::circles(&told);
-    Threads { threads: told, deadlocks }
-}
-
-/// Reads objects by name, with their types.
-struct Reader<'a, 'o, M> {
-    objects: &'a Objects<'o, M>,
-    types: &'a Types,
+    let asynchronous = asynchronous(&reader, graph, &threads, &told);
+    Threads { threads: told, deadlocks, asynchronous }
 }
 
 impl<M: Memory> Reader<'_, '_, M> {
@@ -126,7 +114,13 @@ impl<M: Memory> Reader<'_, '_, M> {
                 |os| os.namespace_tid,
             );
             let name = names.get(&thread_id).cloned();
-            let name = name.or_else(|| os.as_ref().map(|os| os.name.clone())).unwrap_or_default();
+            // Without `threading` no thread has a name of Python's, and the first is the main one.
+            let is_first = |os: &OsThread| observed.pid == Some(os.tid);
+            let own = |os: &OsThread| match is_first(os) {
+                true => "MainThread".to_owned(),
+                false => os.name.clone(),
+            };
+            let name = name.or_else(|| os.as_ref().map(own)).unwrap_or_default();
             let (frames, omitted) = self.frames(state);
             found.push(RawThread {
                 interpreter: u32::try_from(id).unwrap_or(u32::MAX),
@@ -201,50 +195,6 @@ impl<M: Memory> Reader<'_, '_, M> {
         let frames = views.into_iter().map(|view| self.frame(view)).collect();
         (frames, u64::try_from(omitted).unwrap_or(u64::MAX))
     }
-
-    fn frame(&self, view: FrameView) -> RawFrame {
-        let place = self.objects.code_place(view.code);
-        let (function, file, first) = place.unwrap_or_else(|_| ("?".into(), "?".into(), 0));
-        let line = self.objects.frame_line(view.at, view.code);
-        let line = line.unwrap_or_else(|_| u32::try_from(first).ok());
-        RawFrame {
-            view,
-            function,
-            file,
-            line,
-            locals: self.objects.frame_locals(view).unwrap_or_default(),
-            blocks: self.objects.block_stack(view.at, view.code).unwrap_or_default(),
-        }
-    }
-
-    /// The full name of an object's type.
-    fn type_name(&self, object: Addr) -> Option<String> {
-        let ty = self.objects.type_at(object).ok()?;
-        Some(self.types.resolve(self.objects, ty).ok()?.name.clone())
-    }
-
-    /// An attribute of an instance.
-    fn attribute(&self, object: Addr, name: &str) -> Option<Addr> {
-        let ty = self.objects.type_at(object).ok()?;
-        let ty = self.types.resolve(self.objects, ty).ok()?;
-        self.objects.attribute(object, &ty, name).ok()?
-    }
-
-    /// An attribute that is a `str`.
-    fn text_attribute(&self, object: Addr, name: &str) -> Option<String> {
-        let value = self.attribute(object, name)?;
-        self.objects.is_exact_str(value).then(|| self.objects.text(value).ok())?
-    }
-
-    /// An attribute that is a small positive `int`.
-    fn int_attribute(&self, object: Addr, name: &str) -> Option<u64> {
-        let value = self.attribute(object, name)?;
-        let is_int = self.type_name(value).is_some_and(|name| name == "builtins.int");
-        is_int
-            .then(|| self.objects.int_value(value))
-            .flatten()
-            .and_then(|id| u64::try_from(id).ok())
-    }
 }
 
 /// Turns a thread into facts.
@@ -266,20 +216,7 @@ fn tell(thread: &RawThread) -> ThreadFacts {
         wchan: thread.os.as_ref().and_then(|os| os.wchan.clone()),
         holds_gil: thread.holds_gil,
         waiting_for: None,
-        frames: thread.frames.iter().map(frame).collect(),
+        frames: thread.frames.iter().map(RawFrame::tell).collect(),
         omitted_frames: thread.omitted,
-    }
-}
-
-fn frame(frame: &RawFrame) -> FrameFacts {
-    let local = |(name, object): &(String, Addr)| LocalFacts {
-        name: name.clone(),
-        address: object.to_string(),
-    };
-    FrameFacts {
-        function: frame.function.clone(),
-        file: frame.file.clone(),
-        line: frame.line,
-        locals: frame.locals.iter().map(local).collect(),
     }
 }

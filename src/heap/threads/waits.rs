@@ -5,9 +5,10 @@ use nix::libc;
 use rustc_hash::FxHashMap;
 
 use super::locks::{Lock, Locks};
-use super::{Observed, RawFrame, RawThread, Reader};
+use super::{Observed, RawThread};
 use crate::addr::Addr;
 use crate::facts::{ThreadFacts, WaitFacts};
+use crate::heap::reader::{RawFrame, Reader};
 use crate::target::memory::Memory;
 use crate::target::threads::{self, Descriptor, SystemCall};
 
@@ -123,12 +124,12 @@ impl<M: Memory> Waits<'_, '_, M> {
     fn library(&self, thread: &RawThread) -> Option<WaitFacts> {
         let mut frames = thread.frames.iter();
         let frame = frames.next()?;
-        let (name, file) = (last_part(&frame.function), file_name(&frame.file));
+        let (name, file) = (frame.name(), frame.file_name());
         match (file, name) {
             ("threading.py", "wait") => {
                 // `wait_for` is a loop around `wait`, for whoever calls it.
                 let mut caller = frames.next();
-                if caller.is_some_and(|caller| last_part(&caller.function) == "wait_for") {
+                if caller.is_some_and(|caller| caller.name() == "wait_for") {
                     caller = frames.next();
                 }
                 Some(self.condition(frame, caller))
@@ -138,14 +139,17 @@ impl<M: Memory> Waits<'_, '_, M> {
                 Some(plain("join", "the end of all other threads: the program is at its end"))
             }
             ("<frozen importlib._bootstrap>", "acquire") => self.import(frame),
+            ("thread.py", "_worker") if frame.file.ends_with("concurrent/futures/thread.py") => {
+                Some(plain("queue", "work for its ThreadPoolExecutor"))
+            }
             _ => None,
         }
     }
 
     /// `Condition.wait`, and what it is a part of.
     fn condition(&self, frame: &RawFrame, caller: Option<&RawFrame>) -> WaitFacts {
-        let own = local(frame, "self");
-        let place = caller.map(|frame| (file_name(&frame.file), last_part(&frame.function)));
+        let own = frame.local("self");
+        let place = caller.map(|frame| (frame.file_name(), frame.name()));
         let (kind, what) = match place {
             Some(("threading.py", "wait")) => ("event", "an Event"),
             Some(("threading.py", "start")) => ("event", "the start of a thread"),
@@ -159,14 +163,14 @@ impl<M: Memory> Waits<'_, '_, M> {
         };
         let object = match kind {
             "condition" => own,
-            _ => caller.and_then(|caller| local(caller, "self")).or(own),
+            _ => caller.and_then(|caller| caller.local("self")).or(own),
         };
         WaitFacts { object: object.map(|object| object.to_string()), ..plain(kind, what) }
     }
 
     /// `Thread.join`: the thread that is waited for can end the wait.
     fn join(&self, frame: &RawFrame) -> WaitFacts {
-        let Some(thread) = local(frame, "self") else { return plain("join", "a thread to end") };
+        let Some(thread) = frame.local("self") else { return plain("join", "a thread to end") };
         let name = self.reader.text_attribute(thread, "_name");
         let ident = self.reader.int_attribute(thread, "_ident");
         let is_alive = |ident: &u64| self.threads.iter().any(|thread| thread.thread_id == *ident);
@@ -183,7 +187,7 @@ impl<M: Memory> Waits<'_, '_, M> {
 
     /// `_ModuleLock.acquire`: another thread imports the module.
     fn import(&self, frame: &RawFrame) -> Option<WaitFacts> {
-        let lock = local(frame, "self")?;
+        let lock = frame.local("self")?;
         let name = self.reader.text_attribute(lock, "name")?;
         let owner = self.reader.int_attribute(lock, "owner");
         Some(WaitFacts {
@@ -266,19 +270,6 @@ fn describe(number: u64, descriptor: Option<&Descriptor>) -> String {
         Some(Descriptor::Other(name)) => format!("{name} (descriptor {number})"),
         None => format!("descriptor {number}"),
     }
-}
-
-fn local(frame: &RawFrame, name: &str) -> Option<Addr> {
-    frame.locals.iter().find(|(found, _)| found == name).map(|&(_, object)| object)
-}
-
-/// `wait` of `Condition.wait`: names are qualified from 3.11 on.
-fn last_part(function: &str) -> &str {
-    function.rsplit('.').next().unwrap_or(function)
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Threads that wait for each other in a circle. Each waits for one other at most, so following

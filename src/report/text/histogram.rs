@@ -53,6 +53,10 @@ pub fn write(
     layout: &Layout,
 ) -> io::Result<()> {
     header(out, facts, layout)?;
+    if let Some(hang) = super::hang::hang(facts) {
+        let hang = hang.replace(char::is_control, "\u{fffd}");
+        writeln!(out, "{}\npyheap stacks tells each thread\n", layout.style.red(&hang))?;
+    }
     table(out, histogram, layout)?;
     footer(out, graph, histogram, waiting, layout)
 }

@@ -2,21 +2,24 @@
 
 use std::io::{self, Write};
 
-use crate::analysis::lookup;
-use crate::facts::{Facts, FrameFacts, ThreadFacts};
+use crate::analysis::{Dominators, lookup};
+use crate::facts::{Facts, FrameFacts, ThreadFacts, WaitFacts};
 use crate::graph::HeapGraph;
-use crate::report::{Layout, short_type};
+use crate::report::{Layout, short_type, units};
+
+use super::hang::summary;
+use super::tasks;
 
 /// The most frames of a thread that people read, unless they ask for more.
 const MOST_FRAMES: usize = 12;
 
 /// How much is told of each thread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Detail {
+#[derive(Clone, Copy, Debug)]
+pub enum Detail<'a> {
     /// Frames.
     Frames,
-    /// Frames and their local variables.
-    Locals,
+    /// Frames and their local variables, with what would be freed with each.
+    Locals(&'a Dominators),
 }
 
 /// Writes the summary, the circles, and each thread.
@@ -27,70 +30,52 @@ pub fn write(
     out: &mut dyn Write,
     facts: &Facts,
     graph: &HeapGraph,
-    detail: Detail,
+    detail: Detail<'_>,
     layout: &Layout,
 ) -> io::Result<()> {
     super::histogram::header(out, facts, layout)?;
-    writeln!(out, "{}\n", layout.style.bold(&summary(facts)))?;
+    writeln!(out, "{}\n", layout.style.bold(&clean(&summary(facts))))?;
     for circle in &facts.deadlocks {
         deadlock(out, facts, circle, layout)?;
     }
+    tasks::deadlocks(out, &facts.asynchronous, layout)?;
+    tasks::overview(out, facts, layout)?;
     let frames = if layout.full_names { usize::MAX } else { MOST_FRAMES };
     for thread in facts.threads.iter().take(layout.limit) {
         one(out, facts, graph, thread, frames, detail, layout)?;
     }
     let more = facts.threads.len().saturating_sub(layout.limit);
     if more > 0 {
-        writeln!(out, "… and {more} threads more (-n {} shows all)", facts.threads.len())?;
+        writeln!(out, "… and {more} threads more (-n {} shows all)\n", facts.threads.len())?;
     }
-    Ok(())
-}
-
-/// All in one line: how many threads, and what they have in common.
-#[must_use]
-pub fn summary(facts: &Facts) -> String {
-    let threads = facts.threads.len();
-    let all = match threads {
-        1 => "1 thread".to_owned(),
-        _ => format!("{threads} threads"),
-    };
-    let locked: usize = facts.deadlocks.iter().map(Vec::len).sum();
-    if locked > 0 {
-        let behind = facts.threads.iter().filter(|thread| {
-            let holder = thread.waiting_for.as_ref().and_then(|wait| wait.held_by);
-            let is_in = |id: u64| facts.deadlocks.iter().any(|circle| circle.contains(&id));
-            !is_in(thread.thread_id) && holder.is_some_and(is_in)
-        });
-        return match behind.count() {
-            0 => format!("{all}: DEADLOCK, {locked} wait for each other"),
-            behind => format!("{all}: DEADLOCK, {locked} wait for each other, {behind} for these"),
-        };
-    }
-    let waits = facts.threads.iter().filter_map(|thread| thread.waiting_for.as_ref());
-    let gil = waits.clone().filter(|wait| wait.kind == "gil").count();
-    let waiting = waits.count();
-    let holder = facts.threads.iter().find(|thread| thread.holds_gil);
-    let gil_holder = match holder {
-        Some(thread) => format!("{} holds the GIL", quoted(thread)),
-        None => "the GIL is free".to_owned(),
-    };
-    match (waiting, gil) {
-        (0, _) => format!("{all}, none waits; {gil_holder}"),
-        (waiting, 0) if waiting == threads => format!("{all}, all waiting; {gil_holder}"),
-        (waiting, 0) => format!("{all}, {waiting} waiting; {gil_holder}"),
-        (waiting, gil) => {
-            format!("{all}, {waiting} waiting, {gil} of them for the GIL; {gil_holder}")
-        }
-    }
+    tasks::write(out, &facts.asynchronous, layout)
 }
 
 fn quoted(thread: &ThreadFacts) -> String {
     format!("{:?}", thread.name)
 }
 
-fn name_of(facts: &Facts, thread_id: u64) -> String {
+/// The name of a thread, in quotes.
+pub(super) fn name_of(facts: &Facts, thread_id: u64) -> String {
     let thread = facts.threads.iter().find(|thread| thread.thread_id == thread_id);
     thread.map_or_else(|| format!("thread {thread_id}"), quoted)
+}
+
+/// Who could end a wait, as the end of a sentence.
+pub(super) fn holder(facts: &Facts, wait: &WaitFacts) -> String {
+    let is_lock = matches!(wait.kind.as_str(), "lock" | "rlock");
+    let is_there = |id: u64| facts.threads.iter().any(|thread| thread.thread_id == id);
+    match wait.held_by {
+        Some(id) if is_there(id) => format!(", held by {}", name_of(facts, id)),
+        Some(_) if is_lock => ", held by a thread that is gone".to_owned(),
+        None if is_lock && facts.threads.len() == 1 => {
+            "; no thread is left that could release it (one that held it is gone: ended, or not \
+             forked)"
+                .to_owned()
+        }
+        None if is_lock => ", whose holder is unknown".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// A circle of threads, each line one that waits for the next.
@@ -115,10 +100,17 @@ fn deadlock(out: &mut dyn Write, facts: &Facts, circle: &[u64], layout: &Layout)
     writeln!(out)
 }
 
+/// The last part of a file's path.
+pub(super) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// Whether a frame is of code that is not the standard library's locking.
-fn is_own(frame: &FrameFacts) -> bool {
-    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
-    !matches!(file, "threading.py" | "queue.py" | "_base.py") && !frame.file.starts_with('<')
+pub(super) fn is_own(frame: &FrameFacts) -> bool {
+    let file = file_name(&frame.file);
+    !matches!(file, "threading.py" | "queue.py" | "_base.py")
+        && !frame.file.starts_with('<')
+        && !frame.file.contains("/asyncio/")
 }
 
 fn place(frame: &FrameFacts) -> String {
@@ -137,7 +129,7 @@ fn one(
     graph: &HeapGraph,
     thread: &ThreadFacts,
     most: usize,
-    detail: Detail,
+    detail: Detail<'_>,
     layout: &Layout,
 ) -> io::Result<()> {
     let gil = if thread.holds_gil { ", holds the GIL" } else { "" };
@@ -154,19 +146,14 @@ fn one(
     writeln!(out, "{title}{interpreter}  {}{kernel}{gil}", thread.state)?;
     if let Some(wait) = &thread.waiting_for {
         let at = wait.object.as_ref().map(|at| format!(" at {at}")).unwrap_or_default();
-        let holder = match (wait.held_by, wait.kind.as_str()) {
-            (Some(_), "join") => String::new(),
-            (Some(id), _) => format!(", held by {}", name_of(facts, id)),
-            (None, "lock") => ", holder unknown".to_owned(),
-            (None, _) => String::new(),
-        };
+        let holder = if wait.kind == "join" { String::new() } else { holder(facts, wait) };
         writeln!(out, "  waits for {}{at}{holder}", clean(&wait.description))?;
     }
     for frame in thread.frames.iter().take(most) {
         let line = frame.line.map_or_else(|| "?".to_owned(), |line| line.to_string());
         writeln!(out, "    {}", clean(&format!("{}  {}:{line}", frame.function, frame.file)))?;
-        if detail == Detail::Locals {
-            locals(out, graph, frame)?;
+        if let Detail::Locals(dominators) = detail {
+            locals(out, graph, dominators, frame)?;
         }
     }
     let more = thread.frames.len().saturating_sub(most) as u64 + thread.omitted_frames;
@@ -180,13 +167,20 @@ fn one(
 }
 
 /// The local variables of a frame: what they are, and their contents where these were asked for.
-fn locals(out: &mut dyn Write, graph: &HeapGraph, frame: &FrameFacts) -> io::Result<()> {
+fn locals(
+    out: &mut dyn Write,
+    graph: &HeapGraph,
+    dominators: &Dominators,
+    frame: &FrameFacts,
+) -> io::Result<()> {
     for local in &frame.locals {
         let Ok(object) = lookup::find_object(graph, &local.address) else { continue };
         let name = short_type(graph.type_name_of(object));
         let value = graph.values.get(&object).map(|&text| graph.strings.text(text));
         let value = value.map(|value| format!(" = {value}")).unwrap_or_default();
-        writeln!(out, "      {}", clean(&format!("{}: {name}{value}", local.name)))?;
+        let retained = units::bytes(dominators.retained_bytes(object));
+        let text = format!("{}: {name}, retains {retained}{value}", local.name);
+        writeln!(out, "      {}", clean(&text))?;
     }
     Ok(())
 }
