@@ -95,6 +95,20 @@ impl Collector {
         }
     }
 
+    /// Some of its objects, the oldest first, of a process that may be running.
+    pub(super) fn sample(self, objects: &Objects<'_, impl Memory>, most: usize) -> Vec<Addr> {
+        let mut sample = Vec::new();
+        let [young, middle, old, _] = self.heads(objects);
+        for head in [old, middle, young] {
+            let mut node = objects.memory.addr(head).unwrap_or(head).without_tag(FLAGS);
+            while node != head && sample.len() < most {
+                sample.push(node + objects.layout.gc_head_size);
+                node = objects.memory.addr(node).unwrap_or(head).without_tag(FLAGS);
+            }
+        }
+        sample
+    }
+
     /// Counters, thresholds and collections of its generations.
     pub(super) fn facts(self, objects: &Objects<'_, impl Memory>) -> Vec<GenerationFacts> {
         let at = &objects.layout.at;

@@ -24,7 +24,7 @@ use crate::addr::{Addr, AddrRange};
 use crate::cpython::discovery::Found;
 use crate::cpython::emulate::Code;
 use crate::cpython::object::Objects;
-use crate::cpython::pymalloc::Pymalloc;
+use crate::cpython::pymalloc::{FreePools, Pymalloc};
 use crate::facts::{AllocatorFacts, GenerationFacts};
 use crate::graph::{Anomalies, HeapGraph};
 use crate::limits::Limits;
@@ -80,6 +80,42 @@ pub fn interpreters(memory: &impl Memory, found: &Found, limits: Limits) -> Vec<
         next = memory.addr(next + at.interpreter.next).unwrap_or_default();
     }
     interpreters
+}
+
+/// The generations of each interpreter's collector, with the number of the interpreter. Up to 3.8 all
+/// interpreters share one collector.
+pub fn generations(
+    memory: &impl Memory,
+    found: &Found,
+    limits: Limits,
+    interpreters: &[Addr],
+) -> Vec<(u64, Vec<GenerationFacts>)> {
+    let objects = Objects { memory, layout: &found.layout, limits, known: found.known, code: None };
+    let collectors = if found.layout.has.gc_in_runtime { 1 } else { usize::MAX };
+    let oldest_first = interpreters.iter().rev().take(collectors);
+    oldest_first
+        .filter_map(|&interpreter| {
+            let id = memory.u64(interpreter + found.layout.at.interpreter.id).ok()?;
+            Some((id, Collector::of(&objects, found.runtime, interpreter)?.facts(&objects)))
+        })
+        .collect()
+}
+
+/// How much of Python's own allocator is free, to be asked again and again of a process that runs.
+pub fn free_pools(
+    memory: &impl Memory,
+    map: &MemoryMap,
+    found: &Found,
+    limits: Limits,
+    interpreters: &[Addr],
+) -> FreePools {
+    /// Enough objects to find the pools that the allocator is recognised by.
+    const SAMPLES: usize = 2000;
+    let objects = Objects { memory, layout: &found.layout, limits, known: found.known, code: None };
+    let main = interpreters.last().copied().unwrap_or_default();
+    let collector = Collector::of(&objects, found.runtime, main);
+    let samples = collector.map(|one| one.sample(&objects, SAMPLES)).unwrap_or_default();
+    FreePools::find(&objects, map, interpreters, &samples)
 }
 
 /// Whether the collector of any interpreter was at work: its lists are then being rearranged, and

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod capture;
+pub mod cgroup;
 pub mod core;
 pub mod elf;
 pub mod live;
@@ -15,6 +16,7 @@ mod sharing;
 mod stat;
 mod sys;
 pub mod threads;
+pub mod usage;
 
 pub use self::core::{BinaryState, CoreError, CoreFile, CoreMemory, CoreOptions};
 pub use cache::PageCache;

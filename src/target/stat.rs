@@ -53,7 +53,6 @@ impl Stat {
 pub(super) struct Status(String);
 
 impl Status {
-    #[cfg(test)]
     pub(super) fn parse(text: String) -> Self {
         Self(text)
     }

@@ -52,11 +52,10 @@ impl<M: Memory> Objects<'_, M> {
     }
 
     /// Where in its code a frame is, in bytes; nothing before its first instruction.
-    pub(super) fn instruction_offset(
-        &self,
-        frame: Addr,
-        code: Addr,
-    ) -> Result<Option<i64>, DecodeError> {
+    ///
+    /// # Errors
+    /// The frame cannot be read.
+    pub fn instruction_offset(&self, frame: Addr, code: Addr) -> Result<Option<i64>, DecodeError> {
         let at = &self.layout.at;
         let offset = match self.layout.has.frames {
             Frames::ObjectsWithTop | Frames::ObjectsWithDepth => {

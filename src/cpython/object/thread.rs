@@ -29,6 +29,18 @@ impl<M: Memory> Objects<'_, M> {
         (threads, head.is_none())
     }
 
+    /// The thread's number in its own namespace: from 3.11 on its state has it, before it is what
+    /// glibc keeps where `pthread_self()` points to.
+    #[must_use]
+    pub fn native_thread_id(&self, thread: Addr, thread_id: u64) -> Option<u32> {
+        /// `tid` of glibc's `struct pthread` on 64-bit machines (`nptl/descr.h`), x86_64.
+        const PTHREAD_TID: u64 = 720;
+        match self.layout.at.thread.native_thread_id {
+            Some(offset) => u32::try_from(self.memory.u64(thread + offset).ok()?).ok(),
+            None => self.memory.u32(Addr(thread_id) + PTHREAD_TID).ok(),
+        }
+    }
+
     /// The innermost frame of a thread; null if it runs no Python code.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! free blocks ends where it meets a block for the second time. What makes no sense is noted.
 
 mod arena;
+mod free;
 mod pool;
 mod state;
 
@@ -19,6 +20,7 @@ use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
 
 pub use arena::{Arena, Usage};
+pub use free::FreePools;
 pub use pool::{ALIGNMENT, LARGEST, Pool, UsedPool};
 
 use arena::ArenaObject;

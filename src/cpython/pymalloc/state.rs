@@ -15,7 +15,9 @@ use super::pool::{Pool, UsedPool};
 pub(super) struct State {
     /// The interpreter whose state it is, the main one's if several share it.
     pub(super) interpreter: Addr,
-    /// `arenas`.
+    /// The variable `arenas`, and what it leads to.
+    pub(super) variable: Addr,
+    /// See `variable`.
     pub(super) arenas: Addr,
     /// `maxarenas`, if it is known.
     pub(super) maxarenas: Option<u32>,
@@ -74,9 +76,11 @@ fn state(objects: &Objects<'_, impl Memory>, interpreter: Addr, is_main: bool) -
         }
     };
     let raw = memory.u64(state + at.obmalloc.raw_allocated_blocks?).ok()?;
+    let variable = state + at.obmalloc.arenas?;
     Some(State {
         interpreter,
-        arenas: memory.addr(state + at.obmalloc.arenas?).ok()?.non_null()?,
+        variable,
+        arenas: memory.addr(variable).ok()?.non_null()?,
         maxarenas: Some(memory.u32(state + at.obmalloc.maxarenas?).ok()?),
         counter: Some(Counter::Raw(raw)),
     })
@@ -112,7 +116,7 @@ fn fixed(
     }
     let (variable, arenas) = found?;
     let counter = counter(objects, variable);
-    Some(State { interpreter, arenas, maxarenas: None, counter })
+    Some(State { interpreter, variable, arenas, maxarenas: None, counter })
 }
 
 /// The pools that known objects lie in: enough of them that no other array fits.

@@ -110,7 +110,7 @@ impl<M: Memory> Reader<'_, '_, M> {
             let thread_id = id_of(state);
             let os = self.os_thread(state, thread_id, observed);
             let os_thread_id = os.as_ref().map_or_else(
-                || self.native_id(state, thread_id).unwrap_or_default(),
+                || self.objects.native_thread_id(state, thread_id).unwrap_or_default(),
                 |os| os.namespace_tid,
             );
             let name = names.get(&thread_id).cloned();
@@ -137,20 +137,8 @@ impl<M: Memory> Reader<'_, '_, M> {
         }
     }
 
-    /// The thread's number in its own namespace: from 3.11 on its state has it, before it is what
-    /// glibc keeps where `pthread_self()` points to.
-    fn native_id(&self, state: Addr, thread_id: u64) -> Option<u32> {
-        /// `tid` of glibc's `struct pthread` on 64-bit machines (`nptl/descr.h`), x86_64.
-        const PTHREAD_TID: u64 = 720;
-        let memory = self.objects.memory;
-        match self.objects.layout.at.thread.native_thread_id {
-            Some(offset) => u32::try_from(memory.u64(state + offset).ok()?).ok(),
-            None => memory.u32(Addr(thread_id) + PTHREAD_TID).ok(),
-        }
-    }
-
     fn os_thread(&self, state: Addr, thread_id: u64, observed: &Observed) -> Option<OsThread> {
-        let native = self.native_id(state, thread_id)?;
+        let native = self.objects.native_thread_id(state, thread_id)?;
         observed.threads.iter().find(|thread| thread.namespace_tid == native).cloned()
     }
 
