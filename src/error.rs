@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::analysis::LookupError;
 use crate::cpython::discovery::DiscoveryError;
+use crate::record::RecordError;
+use crate::recording::RecordingError;
 use crate::snapshot::SnapshotError;
 use crate::take::TakeError;
 use crate::target::{AttachError, CoreError, Failure, Finding, PauseError};
@@ -53,6 +55,12 @@ pub enum Error {
     /// A snapshot file could not be read or written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// A process could not be recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A recording could not be read or written.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     /// `doctor` found that a process cannot be read, and has said why.
     #[error("process {pid} cannot be read, as reported")]
     Unreadable {
@@ -109,10 +117,13 @@ impl Error {
             Self::Unsupported(_) => 6,
             Self::Gone(_) => 7,
             Self::Refused(_) => 8,
-            Self::Take(error) => take_exit_code(error),
+            Self::Take(error) | Self::Record(RecordError::Take(error)) => take_exit_code(error),
+            Self::Record(RecordError::OtherProcess { .. }) => 2,
             Self::Unreadable { code, .. } => *code,
             Self::NotSupported(_)
             | Self::Snapshot(_)
+            | Self::Record(_)
+            | Self::Recording(_)
             | Self::File { .. }
             | Self::Exists(_)
             | Self::Output(_)
@@ -134,7 +145,7 @@ impl Error {
             Self::Lookup(LookupError::Ambiguous { .. }) => {
                 Some("give more components of the name".to_owned())
             }
-            Self::Take(error) => take_hint(error),
+            Self::Take(error) | Self::Record(RecordError::Take(error)) => take_hint(error),
             Self::Snapshot(error) => error.hint().map(str::to_owned),
             Self::NotPython(_) => Some("pyheap ps lists the Python processes".to_owned()),
             _ => None,

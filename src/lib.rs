@@ -12,6 +12,8 @@ pub mod graph;
 pub mod heap;
 pub mod limits;
 mod processes;
+pub mod record;
+pub mod recording;
 pub mod report;
 pub mod snapshot;
 pub mod source;

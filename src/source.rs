@@ -2,12 +2,16 @@
 //! the layers below, and nothing else.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::facts::InterpreterFacts;
 pub use crate::facts::{PythonProcess, SharingFacts};
 use crate::limits::Limits;
+use crate::record;
+pub use crate::record::{Condition, Order, Plan, Recorded, Rule, Then};
+use crate::recording::{self, Recording};
 use crate::snapshot::{self, Snapshot};
 use crate::take::{self, Outlook, TakeOptions};
 pub use crate::target::Forecast;
@@ -60,7 +64,9 @@ pub struct Options {
 }
 
 impl Options {
-    fn take(&self) -> TakeOptions {
+    /// The same for the layer that takes snapshots.
+    #[must_use]
+    pub fn take(&self) -> TakeOptions {
         TakeOptions {
             max_pause: self.max_pause,
             values: self.values,
@@ -101,6 +107,30 @@ impl Source {
 /// The file is there, or cannot be written.
 pub fn save(snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error> {
     Ok(snapshot::save(snapshot, path, overwrite)?)
+}
+
+/// Records a process over time, until `stop` is set at the latest. `note` is called with what a person
+/// should know meanwhile.
+///
+/// # Errors
+/// The process cannot be recorded.
+pub fn record(
+    order: &Order,
+    stop: &AtomicBool,
+    note: &mut dyn FnMut(&str),
+) -> Result<Vec<Recorded>, Error> {
+    Ok(record::record(order, stop, note)?)
+}
+
+/// The recording in a file; nothing if the file is something else.
+///
+/// # Errors
+/// The recording cannot be read.
+pub fn recording(path: &Path) -> Result<Option<Recording>, Error> {
+    if !recording::is_recording(path) {
+        return Ok(None);
+    }
+    Ok(Some(recording::load(path)?))
 }
 
 /// The Python processes of this machine, by pid.

@@ -8,15 +8,17 @@ mod operands;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 
 use crate::error::Error;
 use crate::graph::HeapGraph;
+use crate::recording::Recording;
 use crate::report::Layout;
 use crate::report::style::Style;
 use crate::snapshot::Snapshot;
-use crate::source::{Diagnosis, Options, PythonProcess, SharingFacts, Source};
+use crate::source::{Diagnosis, Options, Order, PythonProcess, Recorded, SharingFacts, Source};
 
 /// What the commands ask of the layers below; tests answer with heaps made by hand.
 trait Backend {
@@ -28,6 +30,14 @@ trait Backend {
     fn process_tree(&self, pid: u32) -> Vec<u32>;
     fn sharing(&self, pid: u32) -> Option<SharingFacts>;
     fn diagnose(&self, pid: u32) -> Diagnosis;
+    fn record(
+        &self,
+        order: &Order,
+        stop: &AtomicBool,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Recorded>, Error>;
+    /// The recording in a file; nothing if the file is something else.
+    fn recording(&self, path: &Path) -> Result<Option<Recording>, Error>;
 }
 
 /// This machine.
@@ -54,6 +64,17 @@ impl Backend for Machine {
     }
     fn diagnose(&self, pid: u32) -> Diagnosis {
         crate::source::diagnose(pid)
+    }
+    fn record(
+        &self,
+        order: &Order,
+        stop: &AtomicBool,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Recorded>, Error> {
+        crate::source::record(order, stop, note)
+    }
+    fn recording(&self, path: &Path) -> Result<Option<Recording>, Error> {
+        crate::source::recording(path)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Results as text for people, as JSON, CSV and JUnit XML. Everything goes to a given `Write`.
 
 pub mod csv;
+pub mod flame;
+pub mod html;
 pub mod json;
 pub mod junit;
+pub mod plot;
 pub mod style;
 pub mod table;
 pub mod text;

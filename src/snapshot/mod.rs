@@ -21,7 +21,7 @@ mod tests;
 
 pub use error::SnapshotError;
 pub use load::load;
-pub use name::default_name;
+pub use name::{default_name, numbered};
 pub use save::save;
 
 use crate::facts::Facts;

@@ -1,5 +1,7 @@
 //! The name a snapshot file gets when none is given.
 
+use std::path::{Path, PathBuf};
+
 use crate::facts::Facts;
 
 /// The longest program name that goes into a file name, in bytes.
@@ -19,6 +21,17 @@ pub fn default_name(facts: &Facts) -> String {
         .collect();
     let program = if program.is_empty() { "python" } else { &program };
     format!("pyheap-{program}.{}.{}.parquet", facts.process.pid, utc(facts.taken_at))
+}
+
+/// `NAME.<pid>.parquet` for `NAME.parquet`: the file of one process of several.
+#[must_use]
+pub fn numbered(file: &Path, pid: u32) -> PathBuf {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match file.extension() {
+        Some(extension) => format!("{stem}.{pid}.{}", extension.to_string_lossy()),
+        None => format!("{stem}.{pid}"),
+    };
+    file.with_file_name(name)
 }
 
 /// Seconds since 1970 as `20260801T093015Z`. What is no time (negative, not a number, after the

@@ -7,6 +7,8 @@ mod holders;
 mod machine;
 mod objects;
 mod read;
+mod record;
+mod report;
 mod stacks;
 mod strings;
 mod values;
@@ -20,6 +22,8 @@ pub(crate) use holders::{By, CyclesArgs, GarbageArgs, RetainedArgs, WhyArgs};
 pub(crate) use machine::{DemoArgs, DoctorArgs};
 pub(crate) use objects::{ObjectsArgs, ShowArgs};
 pub(crate) use read::{OutputArgs, SourceArgs};
+pub(crate) use record::RecordArgs;
+pub(crate) use report::{ReportArgs, View};
 pub(crate) use stacks::StacksArgs;
 pub(crate) use strings::StringsArgs;
 
@@ -106,6 +110,10 @@ pub(crate) enum Command {
     Stacks(StacksArgs),
     /// Show what grew between snapshots, and who holds it
     Diff(DiffArgs),
+    /// Record memory over time, and the lines that make it grow
+    Record(RecordArgs),
+    /// Write a recording or a heap as one page that needs no network, or as a picture
+    Report(ReportArgs),
     /// Hold a heap to rules: exit code 3 and the reason if one does not hold
     Check(CheckArgs),
     /// Say whether a process can be read, and what to do if not

@@ -1,7 +1,5 @@
 //! `pyheap snapshot -s` and `pyheap histogram -s`: a file for each process, and one table of all.
 
-use std::path::{Path, PathBuf};
-
 use super::histogram::{Output, save};
 use super::worker_tree::{self, Outcome};
 use crate::analysis::Histogram;
@@ -12,7 +10,7 @@ use crate::report::json::histogram::HistogramJson;
 use crate::report::json::processes::{MemberJson, TreeJson};
 use crate::report::text::tree::Member;
 use crate::report::{csv, json, text};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 use crate::source::Options;
 
 pub(super) fn report(
@@ -25,7 +23,7 @@ pub(super) fn report(
     // Known before a target is stopped, so told before one is.
     if let Some(output) = output.filter(|output| !output.force) {
         let files = context.backend.process_tree(root).into_iter();
-        let mut files = files.map(|pid| numbered(output.file, pid));
+        let mut files = files.map(|pid| snapshot::numbered(output.file, pid));
         if let Some(file) = files.find(|file| file.exists()) {
             return Err(Error::Exists(file));
         }
@@ -36,7 +34,7 @@ pub(super) fn report(
         let Snapshot { facts, graph } = &snapshot;
         let pid = facts.process.pid;
         let sharing = context.backend.sharing(pid);
-        let file = output.map(|output| numbered(output.file, pid));
+        let file = output.map(|output| snapshot::numbered(output.file, pid));
         let output = output.zip(file.as_deref());
         let output = output.map(|(output, file)| Output { file, ..*output });
         save(&snapshot, output.as_ref(), context)?;
@@ -67,14 +65,4 @@ pub(super) fn report(
         text::tree::write(context.out, &members, &left_out, &all, &layout)?;
     }
     result
-}
-
-/// `NAME.<pid>.parquet` for `NAME.parquet`.
-fn numbered(file: &Path, pid: u32) -> PathBuf {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let name = match file.extension() {
-        Some(extension) => format!("{stem}.{pid}.{}", extension.to_string_lossy()),
-        None => format!("{stem}.{pid}"),
-    };
-    file.with_file_name(name)
 }

@@ -10,6 +10,8 @@ mod holders;
 mod manual;
 mod objects;
 mod ps;
+mod record;
+mod report;
 mod retained;
 mod show;
 mod stacks;
@@ -35,6 +37,8 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Strings(args) => strings::run(args, context),
         Command::Stacks(args) => stacks::run(args, context),
         Command::Diff(args) => diff::run(args, context),
+        Command::Record(args) => record::run(args, context),
+        Command::Report(args) => report::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
         Command::Demo(args) => demo::run(args, context),

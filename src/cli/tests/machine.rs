@@ -78,6 +78,17 @@ impl Backend for Growing {
     fn diagnose(&self, _: u32) -> Diagnosis {
         Diagnosis::default()
     }
+    fn record(
+        &self,
+        _: &Order,
+        _: &AtomicBool,
+        _: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Recorded>, Error> {
+        Ok(Vec::new())
+    }
+    fn recording(&self, _: &Path) -> Result<Option<Recording>, Error> {
+        Ok(None)
+    }
 }
 
 #[test]

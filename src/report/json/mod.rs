@@ -10,6 +10,7 @@ pub mod garbage;
 pub mod histogram;
 pub mod objects;
 pub mod processes;
+pub mod record;
 pub mod retained;
 pub mod stacks;
 pub mod strings;

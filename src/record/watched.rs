@@ -1,0 +1,198 @@
+//! A process that is being recorded.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+use super::census::{Outcome, Pending};
+use super::free::FreeMemory;
+use super::sampler::Sampler;
+use crate::facts::{GenerationFacts, InterpreterFacts, ProcessFacts};
+use crate::heap;
+use crate::limits::Limits;
+use crate::recording::{Head, StackId, Stacks};
+use crate::take::{self, TakeError, TakeOptions};
+use crate::target::Process;
+use crate::target::usage::{Resident, Usage, UsageReader};
+
+/// Why a process can be watched no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It has ended.
+    Ended,
+    /// It runs another program now.
+    Replaced,
+}
+
+/// What a recording asks of the process; a test answers in its place.
+pub(super) trait Watched {
+    /// The memory that is resident now.
+    fn resident(&mut self) -> Result<Resident, End>;
+    /// The part of its memory that its allocator keeps free, in bytes.
+    fn free(&mut self, now: Duration) -> u64;
+    /// What it uses besides.
+    fn usage(&mut self) -> Result<Usage, End>;
+    /// Its proportional set size, in bytes.
+    fn pss(&mut self) -> Option<u64>;
+    /// The collectors of its interpreters.
+    fn collectors(&mut self) -> Vec<(u64, Vec<GenerationFacts>)>;
+    /// The stacks that run; `all`: also those that hold no interpreter lock.
+    fn running(&mut self, now: Duration, all: bool, stacks: &mut Stacks) -> Vec<StackId>;
+    /// Whether it is still the process that it was.
+    fn check(&mut self) -> Result<(), End>;
+    /// Begins a census, and writes a snapshot file if one is named.
+    fn start_census(&mut self, file: Option<PathBuf>);
+    /// What came of the census, if it is over; `wait`: waits for it.
+    fn finished_census(&mut self, wait: bool) -> Option<Outcome>;
+    /// The processor time that we have taken for it.
+    fn own_cpu(&mut self) -> Duration;
+}
+
+/// A process of this machine.
+pub(super) struct Live {
+    process: Process,
+    usage: UsageReader,
+    sampler: Sampler,
+    free: FreeMemory,
+    options: TakeOptions,
+    pending: Option<Pending>,
+    /// Whether censuses reckon what is garbage.
+    garbage: bool,
+    /// How many recordings this process makes at once: they share what it costs.
+    sharers: Arc<AtomicUsize>,
+    own_cpu: Duration,
+    own_cpu_seen: Duration,
+}
+
+impl Live {
+    /// Opens a process, and finds its interpreter.
+    pub(super) fn open(
+        pid: u32,
+        options: TakeOptions,
+        garbage: bool,
+        sharers: Arc<AtomicUsize>,
+    ) -> Result<(Self, Head), TakeError> {
+        let own_cpu_seen = processor_time();
+        let process = Process::open(pid)?;
+        let limits: Limits = options.limits;
+        let found = take::find(&process, limits)?;
+        let usage = UsageReader::open(pid).map_err(|_| TakeError::Gone(pid))?;
+        let interpreters = heap::interpreters(&process.memory(), &found, limits).len();
+        let head = Head {
+            process: ProcessFacts {
+                pid,
+                executable: process.executable(),
+                rss_bytes: process.rss_bytes(),
+                start_ticks: process.start_ticks(),
+                boot_id: Process::boot_id().unwrap_or_default(),
+            },
+            command: process.command_line(),
+            interpreter: InterpreterFacts {
+                version: found.version.to_string(),
+                build: found.build.to_string(),
+                interpreters: u32::try_from(interpreters).unwrap_or(u32::MAX),
+            },
+            ..Head::default()
+        };
+        let map = process.memory_map()?;
+        let free = FreeMemory::find(&process.memory(), &map);
+        let sampler = Sampler::new(pid, process.memory(), &map, found, limits);
+        sharers.fetch_add(1, Ordering::Relaxed);
+        let live = Self {
+            process,
+            usage,
+            sampler,
+            free,
+            options,
+            pending: None,
+            garbage,
+            sharers,
+            own_cpu: Duration::ZERO,
+            own_cpu_seen,
+        };
+        Ok((live, head))
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.sharers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The processor time that this process has taken.
+fn processor_time() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Duration::ZERO };
+    let micros = |time: nix::sys::time::TimeVal| time.num_microseconds();
+    let both = micros(usage.user_time()).saturating_add(micros(usage.system_time()));
+    Duration::from_micros(u64::try_from(both).unwrap_or(0))
+}
+
+impl Watched for Live {
+    fn resident(&mut self) -> Result<Resident, End> {
+        self.usage.resident().map_err(|_| End::Ended)
+    }
+
+    fn free(&mut self, now: Duration) -> u64 {
+        let in_malloc = self.free.bytes(&self.process.memory(), now);
+        in_malloc.saturating_add(self.sampler.free_pool_bytes())
+    }
+
+    fn usage(&mut self) -> Result<Usage, End> {
+        match self.usage.usage() {
+            Ok(usage) if !usage.is_dead => Ok(usage),
+            _ => Err(End::Ended),
+        }
+    }
+
+    fn pss(&mut self) -> Option<u64> {
+        self.usage.pss_bytes()
+    }
+
+    fn collectors(&mut self) -> Vec<(u64, Vec<GenerationFacts>)> {
+        self.sampler.collectors()
+    }
+
+    fn running(&mut self, now: Duration, all: bool, stacks: &mut Stacks) -> Vec<StackId> {
+        self.sampler.running(now, all, stacks)
+    }
+
+    fn check(&mut self) -> Result<(), End> {
+        if self.process.is_same() {
+            return Ok(());
+        }
+        // The same number and start, and yet not the same: another program.
+        match self.usage.usage() {
+            Ok(usage) if !usage.is_dead => Err(End::Replaced),
+            _ => Err(End::Ended),
+        }
+    }
+
+    fn start_census(&mut self, file: Option<PathBuf>) {
+        self.pending = Some(Pending::start(self.process.pid(), self.options, self.garbage, file));
+    }
+
+    fn finished_census(&mut self, wait: bool) -> Option<Outcome> {
+        let pending = self.pending.take()?;
+        if wait {
+            return Some(pending.wait());
+        }
+        let outcome = pending.poll();
+        if outcome.is_none() {
+            self.pending = Some(pending);
+        }
+        outcome
+    }
+
+    fn own_cpu(&mut self) -> Duration {
+        let now = processor_time();
+        let sharers = u32::try_from(self.sharers.load(Ordering::Relaxed)).unwrap_or(1).max(1);
+        self.own_cpu += now.saturating_sub(self.own_cpu_seen) / sharers;
+        self.own_cpu_seen = now;
+        self.own_cpu
+    }
+}
