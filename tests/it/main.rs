@@ -19,6 +19,7 @@ mod hangs;
 mod harm;
 mod offsets;
 mod pause;
+mod record;
 mod stacks;
 mod strings;
 mod tasks;

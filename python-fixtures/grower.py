@@ -1,0 +1,47 @@
+# A program that grows on known lines: `big` by blocks, `small` by objects; `passing` takes twice as much as `big` for
+# a moment; `idle` takes nothing. All blocks come from malloc, so what `passing` frees is where `big` and others go next.
+# It grows so many rounds for each letter.
+#
+#   ROUNDS --g--> idle, small (3 MB), passing (40 MB and back), big (20 MB)
+import sys
+
+import _truth
+
+UNIT = bytes(range(256))
+kept = []
+
+
+def small():
+    for n in range(24_000):
+        kept.append((n, float(n)))  # SMALL
+
+
+def big():
+    for _ in range(40):
+        kept.append(UNIT * 2048)  # BIG
+
+
+def passing():
+    blocks = []
+    for _ in range(80):
+        blocks.append(UNIT * 2048)  # PASSING
+
+
+def idle():
+    total = 0
+    for n in range(200_000):
+        total += n * n  # IDLE
+    return total
+
+
+def grow():
+    for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 10):
+        idle()
+        small()
+        passing()
+        big()
+    return b"grown\n"
+
+
+if __name__ == "__main__":
+    _truth.hold({"g": grow})
