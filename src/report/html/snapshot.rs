@@ -168,7 +168,7 @@ fn stacks(facts: &Facts) -> Markup {
     html! {
         @if !facts.threads.is_empty() {
             h2 { "Threads" }
-            p { (text::stacks::summary(facts)) }
+            p { (text::hang::summary(facts)) }
             @for thread in &facts.threads { (stack(thread)) }
         }
     }
