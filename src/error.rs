@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::analysis::LookupError;
+use crate::analysis::{GroupError, LookupError};
 use crate::cpython::discovery::DiscoveryError;
 use crate::record::RecordError;
 use crate::recording::RecordingError;
@@ -26,6 +26,9 @@ pub enum Error {
     /// A type or address names nothing, or too much.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    /// The heap does not say what objects are to be grouped by.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// There is no process, or none with an interpreter in it.
     #[error("{0}")]
     NotPython(String),
@@ -121,6 +124,7 @@ impl Error {
             Self::Record(RecordError::OtherProcess { .. }) => 2,
             Self::Unreadable { code, .. } => *code,
             Self::NotSupported(_)
+            | Self::Group(_)
             | Self::Snapshot(_)
             | Self::Record(_)
             | Self::Recording(_)
@@ -145,6 +149,10 @@ impl Error {
             Self::Lookup(LookupError::Ambiguous { .. }) => {
                 Some("give more components of the name".to_owned())
             }
+            Self::Group(GroupError::NoLines) => Some(
+                "start the program with python -X tracemalloc, or call tracemalloc.start()"
+                    .to_owned(),
+            ),
             Self::Take(error) | Self::Record(RecordError::Take(error)) => take_hint(error),
             Self::Snapshot(error) => error.hint().map(str::to_owned),
             Self::NotPython(_) => Some("pyheap ps lists the Python processes".to_owned()),

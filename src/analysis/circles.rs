@@ -10,6 +10,8 @@ use rustc_hash::FxHashMap;
 use super::collection::{Collection, uncollectable};
 use super::components::{Components, all_referents};
 use super::diff::bytes_of;
+use super::filter::Selection;
+use super::hanging::{hanging, speaker};
 use super::paths::{Step, circle_steps};
 use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, ShapeColumn, StringId};
 
@@ -83,17 +85,28 @@ struct Cycle {
     is_code: bool,
 }
 
-/// The cycles of a heap: garbage and uncollectable ones first, most bytes first.
+/// The cycles of a heap that have an object that is meant: garbage and uncollectable ones first, most bytes first.
 #[must_use]
-pub fn cycles(graph: &HeapGraph, collection: &Collection, hops: Hops) -> Vec<CycleGroup> {
+pub fn cycles(
+    graph: &HeapGraph,
+    collection: &Collection,
+    selection: &Selection,
+    hops: Hops,
+) -> Vec<CycleGroup> {
     let components = Components::new(graph, |_| true);
-    let held = held_along(graph, collection, &components);
+    let is_cyclic = |object: ObjectId| {
+        components.of(object).is_some_and(|number| components.is_cyclic(graph, number))
+    };
+    let dead = collection.unreachable.iter().copied().filter(|&object| is_cyclic(object));
+    let held = hanging(graph, dead, |object| collection.is_freed(object));
     let stuck = Stuck::new(graph, collection);
     let finalizers = finalizer_types(graph);
     let mut groups: FxHashMap<(State, Vec<Step>), CycleGroup> = FxHashMap::default();
     for number in 0..u32::try_from(components.len()).unwrap_or(u32::MAX) {
         let members = components.members(number);
-        if !components.is_cyclic(graph, number) {
+        if !members.iter().any(|&member| selection.has(member))
+            || !components.is_cyclic(graph, number)
+        {
             continue;
         }
         let Some(speaker) = speaker(graph, members, &held) else { continue };
@@ -182,26 +195,6 @@ fn without_position(step: Step) -> Step {
     Step { label, ..step }
 }
 
-/// The object at which the circle of a component is told: of a class of its own; the one on which
-/// most hangs; the hub; by name, so that alike components begin alike.
-fn speaker(
-    graph: &HeapGraph,
-    members: &[ObjectId],
-    held: &FxHashMap<ObjectId, u64>,
-) -> Option<ObjectId> {
-    let held_by = |object: ObjectId| held.get(&object).copied().unwrap_or_default();
-    members.iter().copied().max_by_key(|&member| {
-        let name = graph.type_name_of(member);
-        let own = !name.starts_with("builtins.");
-        // What hangs on an instance's dictionary hangs on the instance.
-        let names = all_referents(graph, member);
-        let names = names.filter(|&to| graph.flags_of(to).has(ObjectFlags::NAMESPACE));
-        let along = held_by(member).saturating_add(names.map(held_by).sum());
-        let degree = all_referents(graph, member).count();
-        (own, along, degree.min(16), name, member)
-    })
-}
-
 /// Whether a component is the knot of modules, classes and functions, or a class and what describes
 /// it.
 fn is_code(graph: &HeapGraph, members: &[ObjectId]) -> bool {
@@ -221,37 +214,6 @@ fn is_code(graph: &HeapGraph, members: &[ObjectId]) -> bool {
     members.iter().any(|&member| is(member, "builtins.module"))
         || members.iter().all(|&member| is_builtin(member) || is_class(member))
             && members.iter().any(|&member| is_class(member) || is(member, "builtins.function"))
-}
-
-/// What goes along with each object of a cycle, in bytes: everything that is freed and in no cycle
-/// counts for the object that leads to it by the fewest steps.
-fn held_along(
-    graph: &HeapGraph,
-    collection: &Collection,
-    components: &Components,
-) -> FxHashMap<ObjectId, u64> {
-    let is_cyclic = |object: ObjectId| {
-        components.of(object).is_some_and(|number| components.is_cyclic(graph, number))
-    };
-    let mut owner: FxHashMap<ObjectId, ObjectId> = FxHashMap::default();
-    let mut held: FxHashMap<ObjectId, u64> = FxHashMap::default();
-    let cyclic = collection.unreachable.iter().copied().filter(|&object| is_cyclic(object));
-    let mut queue: Vec<ObjectId> = cyclic.collect();
-    owner.extend(queue.iter().map(|&object| (object, object)));
-    let mut next = 0;
-    while let Some(&object) = queue.get(next) {
-        next += 1;
-        let Some(&first) = owner.get(&object) else { continue };
-        for to in all_referents(graph, object) {
-            if collection.is_freed(to) && !owner.contains_key(&to) {
-                owner.insert(to, first);
-                let sum = held.entry(first).or_default();
-                *sum = sum.saturating_add(bytes_of(graph, to));
-                queue.push(to);
-            }
-        }
-    }
-    held
 }
 
 /// The objects that nothing holds, and that no collection frees all the same.

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 
 use rustc_hash::FxHashMap;
 
-use crate::graph::{HeapGraph, ObjectId, TypeId};
+use super::filter::Selection;
+use super::grouping::Groups;
+use crate::graph::{HeapGraph, ObjectId};
 
 /// Whether two heaps are of the same process, so that an address means the same in both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,39 +80,45 @@ pub struct Diff {
     pub grown: Vec<(ObjectId, u64)>,
 }
 
-/// The types of two heaps under common numbers.
-struct Names<'g> {
-    names: Vec<&'g str>,
-    of_before: Vec<usize>,
-    of_after: Vec<usize>,
+/// One of the heaps: its objects, how they are grouped, and which of them are meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a> {
+    /// The heap.
+    pub graph: &'a HeapGraph,
+    /// What is counted together.
+    pub groups: &'a Groups,
+    /// What is counted at all.
+    pub selection: &'a Selection,
 }
 
-impl<'g> Names<'g> {
-    fn new(before: &'g HeapGraph, after: &'g HeapGraph) -> Self {
+/// Names of two heaps under common numbers.
+struct Names<'n> {
+    names: Vec<&'n str>,
+    before: Vec<usize>,
+    after: Vec<usize>,
+}
+
+impl<'n> Names<'n> {
+    fn new(before: impl Iterator<Item = &'n str>, after: impl Iterator<Item = &'n str>) -> Self {
         let mut names = Vec::new();
-        let mut numbers: FxHashMap<&'g str, usize> = FxHashMap::default();
-        let mut number = |graph: &'g HeapGraph| -> Vec<usize> {
-            let texts = graph.types.iter().map(|row| graph.strings.text(row.name));
-            texts
-                .map(|name| {
-                    *numbers.entry(name).or_insert_with(|| {
-                        names.push(name);
-                        names.len() - 1
-                    })
-                })
-                .collect()
+        let mut numbers: FxHashMap<&'n str, usize> = FxHashMap::default();
+        let mut number = |name: &'n str| {
+            *numbers.entry(name).or_insert_with(|| {
+                names.push(name);
+                names.len() - 1
+            })
         };
-        let of_before = number(before);
-        let of_after = number(after);
-        Self { names, of_before, of_after }
+        let before = before.map(&mut number).collect();
+        let after = after.map(&mut number).collect();
+        Self { names, before, after }
     }
 
-    fn before(&self, ty: TypeId) -> Option<usize> {
-        self.of_before.get(ty.index()).copied()
-    }
-
-    fn after(&self, ty: TypeId) -> Option<usize> {
-        self.of_after.get(ty.index()).copied()
+    /// The names of the types of two heaps.
+    fn of_types(before: &'n HeapGraph, after: &'n HeapGraph) -> Self {
+        fn types(graph: &HeapGraph) -> impl Iterator<Item = &str> {
+            graph.types.iter().map(|row| graph.strings.text(row.name))
+        }
+        Self::new(types(before), types(after))
     }
 }
 
@@ -122,10 +130,23 @@ pub fn bytes_of(graph: &HeapGraph, object: ObjectId) -> u64 {
 }
 
 impl Diff {
-    /// Compares two heaps.
+    /// Compares two heaps, by type.
     #[must_use]
     pub fn new(before: &HeapGraph, after: &HeapGraph, identity: Identity) -> Self {
-        let names = Names::new(before, after);
+        let all = Selection::all();
+        let [of_before, of_after] = [before, after].map(Groups::by_type);
+        let before = Side { graph: before, groups: &of_before, selection: &all };
+        let after = Side { graph: after, groups: &of_after, selection: &all };
+        Self::grouped(before, after, identity)
+    }
+
+    /// Compares the objects of two heaps that are meant, by their groups.
+    #[must_use]
+    pub fn grouped(before: Side<'_>, after: Side<'_>, identity: Identity) -> Self {
+        let texts = |side: Side<'_>| -> Vec<String> { side.groups.names().to_vec() };
+        let (of_before, of_after) = (texts(before), texts(after));
+        let names =
+            Names::new(of_before.iter().map(String::as_str), of_after.iter().map(String::as_str));
         let known = (identity == Identity::SameProcess).then_some(0);
         let mut types: Vec<TypeDiff> = names
             .names
@@ -137,18 +158,16 @@ impl Diff {
                 ..TypeDiff::default()
             })
             .collect();
-        for object in before.ids() {
-            let number = names.before(before.type_of(object));
-            if let Some(row) = number.and_then(|number| types.get_mut(number)) {
+        for object in before.meant() {
+            if let Some(row) = before.group(&names.before, object).and_then(|n| types.get_mut(n)) {
                 row.objects_before += 1;
-                row.bytes_before = row.bytes_before.saturating_add(bytes_of(before, object));
+                row.bytes_before = row.bytes_before.saturating_add(bytes_of(before.graph, object));
             }
         }
-        for object in after.ids() {
-            let number = names.after(after.type_of(object));
-            if let Some(row) = number.and_then(|number| types.get_mut(number)) {
+        for object in after.meant() {
+            if let Some(row) = after.group(&names.after, object).and_then(|n| types.get_mut(n)) {
                 row.objects_after += 1;
-                row.bytes_after = row.bytes_after.saturating_add(bytes_of(after, object));
+                row.bytes_after = row.bytes_after.saturating_add(bytes_of(after.graph, object));
             }
         }
         let mut diff = Self { identity, types, new: Vec::new(), grown: Vec::new() };
@@ -164,35 +183,55 @@ impl Diff {
     }
 
     /// Compares object by object: both columns of addresses ascend, so one pass over each will do.
-    fn compare(&mut self, before: &HeapGraph, after: &HeapGraph, names: &Names<'_>) {
-        let mut old = before.ids().peekable();
-        let mut young = after.ids().peekable();
+    fn compare(&mut self, before: Side<'_>, after: Side<'_>, names: &Names<'_>) {
+        let types = Names::of_types(before.graph, after.graph);
+        let number = |types: &[usize], graph: &HeapGraph, object: ObjectId| {
+            types.get(graph.type_of(object).index()).copied()
+        };
+        let mut old = before.graph.ids().peekable();
+        let mut young = after.graph.ids().peekable();
         loop {
             let order = match (old.peek(), young.peek()) {
                 (None, None) => break,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(&a), Some(&b)) => before.addr(a).cmp(&after.addr(b)),
+                (Some(&a), Some(&b)) => before.graph.addr(a).cmp(&after.graph.addr(b)),
             };
             let gone = if order.is_le() { old.next() } else { None };
             let new = if order.is_ge() { young.next() } else { None };
-            let gone_type = gone.and_then(|object| names.before(before.type_of(object)));
-            let new_type = new.and_then(|object| names.after(after.type_of(object)));
-            if let (Some(a), Some(b), true) = (gone, new, gone_type == new_type) {
-                let grown = bytes_of(after, b).saturating_sub(bytes_of(before, a));
-                if grown > 0 {
+            if let (Some(a), Some(b)) = (gone, new)
+                && number(&types.before, before.graph, a) == number(&types.after, after.graph, b)
+            {
+                let grown = bytes_of(after.graph, b).saturating_sub(bytes_of(before.graph, a));
+                if grown > 0 && after.selection.has(b) {
                     self.grown.push((b, grown));
                 }
                 continue;
             }
-            if let Some(row) = gone_type.and_then(|number| self.types.get_mut(number)) {
+            let gone = gone.filter(|&object| before.selection.has(object));
+            let new = new.filter(|&object| after.selection.has(object));
+            let gone_group = gone.and_then(|object| before.group(&names.before, object));
+            let new_group = new.and_then(|object| after.group(&names.after, object));
+            if let Some(row) = gone_group.and_then(|number| self.types.get_mut(number)) {
                 row.gone = row.gone.map(|count| count + 1);
             }
-            if let Some(row) = new_type.and_then(|number| self.types.get_mut(number)) {
+            if let Some(row) = new_group.and_then(|number| self.types.get_mut(number)) {
                 row.new = row.new.map(|count| count + 1);
             }
             self.new.extend(new);
         }
+    }
+}
+
+impl Side<'_> {
+    /// The objects that are meant.
+    fn meant(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.graph.ids().filter(|&object| self.selection.has(object))
+    }
+
+    /// The common number of the group of an object.
+    fn group(&self, numbers: &[usize], object: ObjectId) -> Option<usize> {
+        numbers.get(self.groups.of(self.graph, object)).copied()
     }
 }
 

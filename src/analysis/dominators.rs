@@ -24,6 +24,8 @@ pub struct Dominators {
     idom: Vec<u32>,
     /// The bytes below each place, its own included.
     retained: Vec<u64>,
+    /// The first place of what no root reaches.
+    rootless_from: usize,
 }
 
 impl Dominators {
@@ -34,6 +36,7 @@ impl Dominators {
         for root in &graph.roots {
             search.from(graph, root.object);
         }
+        let rootless_from = search.objects.len();
         // An object that none of these reaches hangs below the first that is tried and reaches it.
         let components = Components::new(graph, |object| !search.has(object));
         let speakers = speakers::of(graph, &components);
@@ -42,7 +45,7 @@ impl Dominators {
                 search.from(graph, object);
             }
         }
-        search.finish(graph)
+        Self { rootless_from, ..search.finish(graph) }
     }
 
     fn place(&self, object: ObjectId) -> Option<usize> {
@@ -53,6 +56,12 @@ impl Dominators {
     #[must_use]
     pub fn retained_bytes(&self, object: ObjectId) -> u64 {
         self.place(object).and_then(|place| self.retained.get(place)).copied().unwrap_or_default()
+    }
+
+    /// Whether no root reaches an object.
+    #[must_use]
+    pub fn is_rootless(&self, object: ObjectId) -> bool {
+        self.place(object).is_none_or(|place| place >= self.rootless_from)
     }
 
     /// The bytes of all objects.
@@ -246,7 +255,7 @@ impl Search {
                 *sum = sum.saturating_add(bytes);
             }
         }
-        Dominators { order: self.order, objects: self.objects, idom, retained }
+        Dominators { order: self.order, objects: self.objects, idom, retained, rootless_from: 0 }
     }
 
     /// Who refers to each place, by place: where the list of each begins, and the lists.

@@ -4,12 +4,14 @@ use rustc_hash::FxHashMap;
 
 use super::circles::finalizer_types;
 use super::collection::{Collection, uncollectable};
-use crate::graph::{HeapGraph, ObjectId, TypeId};
+use super::filter::Selection;
+use super::grouping::Groups;
+use crate::graph::{HeapGraph, ObjectId};
 
 /// The objects of one type that would be freed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GarbageType {
-    /// The full name.
+    /// The full name, or that of another group.
     pub type_name: String,
     /// How many objects.
     pub objects: u64,
@@ -56,17 +58,31 @@ impl Garbage {
     /// Sums up a collection.
     #[must_use]
     pub fn new(graph: &HeapGraph, collection: &Collection) -> Self {
+        Self::grouped(graph, collection, &Groups::by_type(graph), &Selection::all())
+    }
+
+    /// The same of the objects that are meant, by their groups.
+    #[must_use]
+    pub fn grouped(
+        graph: &HeapGraph,
+        collection: &Collection,
+        groups: &Groups,
+        selection: &Selection,
+    ) -> Self {
         let finalizers = finalizer_types(graph);
         let has_finalizer = |&object: &ObjectId| {
             finalizers.get(graph.type_of(object).index()).copied().unwrap_or_default()
         };
+        let is_meant = |object: &ObjectId| selection.has(*object);
+        let freed = || collection.freed().filter(is_meant);
+        let unreachable = || collection.unreachable.iter().filter(|&object| is_meant(object));
+        let stuck = uncollectable(graph).into_iter().filter(is_meant);
         Self {
-            objects: collection.freed().count() as u64,
-            unreachable: collection.unreachable.len() as u64,
-            may_be_resurrected: collection.unreachable.iter().filter(|o| has_finalizer(o)).count()
-                as u64,
-            types: by_type(graph, collection.freed(), |object| collection.is_unreachable(object)),
-            uncollectable: by_type(graph, uncollectable(graph), |_| true),
+            objects: freed().count() as u64,
+            unreachable: unreachable().count() as u64,
+            may_be_resurrected: unreachable().filter(|object| has_finalizer(object)).count() as u64,
+            types: summed(graph, groups, freed(), |object| collection.is_unreachable(object)),
+            uncollectable: summed(graph, groups, stuck, |_| true),
         }
     }
 
@@ -89,16 +105,17 @@ impl Garbage {
     }
 }
 
-fn by_type(
+fn summed(
     graph: &HeapGraph,
+    groups: &Groups,
     objects: impl IntoIterator<Item = ObjectId>,
     is_unreachable: impl Fn(ObjectId) -> bool,
 ) -> Vec<GarbageType> {
-    let mut rows: FxHashMap<TypeId, GarbageType> = FxHashMap::default();
+    let mut rows: FxHashMap<usize, GarbageType> = FxHashMap::default();
     for object in objects {
-        let ty = graph.type_of(object);
-        let row = rows.entry(ty).or_insert_with(|| GarbageType {
-            type_name: graph.type_name(ty).to_owned(),
+        let group = groups.of(graph, object);
+        let row = rows.entry(group).or_insert_with(|| GarbageType {
+            type_name: groups.name(group).to_owned(),
             ..GarbageType::default()
         });
         row.objects += 1;

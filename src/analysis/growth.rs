@@ -37,6 +37,13 @@ impl Growth {
         self.types.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// How many bytes a type gained at each step; nothing where it did not.
+    #[must_use]
+    pub fn bytes_by_step(&self, name: &str) -> Vec<u64> {
+        let series = self.series(name).iter().map(|&(_, bytes)| bytes);
+        series.clone().zip(series.skip(1)).map(|(a, b)| b.saturating_sub(a)).collect()
+    }
+
     /// Whether a type had more objects, or as many and more bytes, at every step.
     #[must_use]
     pub fn grew_at_every_step(&self, name: &str) -> bool {

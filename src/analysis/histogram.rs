@@ -2,7 +2,9 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::graph::{HeapGraph, ObjectFlags};
+use super::filter::Selection;
+use super::grouping::Groups;
+use crate::graph::{HeapGraph, ObjectFlags, ObjectId};
 
 /// By what the types are sorted, most first; ties by the other, then by name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -101,14 +103,48 @@ impl Histogram {
             }
         }
         let mut by_name: FxHashMap<&str, Totals> = FxHashMap::default();
-        let mut all = Totals::default();
         for (row, totals) in graph.types.iter().zip(&by_type).filter(|(_, t)| t.objects > 0) {
             by_name.entry(graph.strings.text(row.name)).or_default().add(totals);
-            all.add(totals);
         }
-        let mut types: Vec<TypeTotals> = by_name
-            .into_iter()
-            .map(|(name, totals)| TypeTotals { name: name.to_owned(), totals })
+        Self::sorted(by_name.into_iter(), sort)
+    }
+
+    /// Counts the objects that are meant, by their groups.
+    #[must_use]
+    pub fn grouped(
+        graph: &HeapGraph,
+        groups: &Groups,
+        selection: &Selection,
+        sort: SortBy,
+    ) -> Self {
+        let mut totals = vec![Totals::default(); groups.len()];
+        for object in graph.ids().filter(|&object| selection.has(object)) {
+            if let Some(row) = totals.get_mut(groups.of(graph, object)) {
+                let flags = graph.flags_of(object);
+                let bytes = |column: &FxHashMap<ObjectId, u64>| {
+                    column.get(&object).copied().unwrap_or_default()
+                };
+                row.add(&Totals {
+                    objects: 1,
+                    gc_tracked: u64::from(flags.has(ObjectFlags::GC_TRACKED)),
+                    gc_frozen: u64::from(flags.has(ObjectFlags::GC_FROZEN)),
+                    shallow_bytes: graph.shallow_bytes_of(object),
+                    buffer_bytes: bytes(&graph.buffer_bytes),
+                    payload_bytes: bytes(&graph.payload_bytes),
+                });
+            }
+        }
+        let names = groups.names().iter().map(String::as_str);
+        Self::sorted(names.zip(totals).filter(|(_, totals)| totals.objects > 0), sort)
+    }
+
+    fn sorted<'n>(rows: impl Iterator<Item = (&'n str, Totals)>, sort: SortBy) -> Self {
+        let mut all = Totals::default();
+        let mut types: Vec<TypeTotals> = rows
+            .map(|(name, totals)| {
+                all.add(&totals);
+                TypeTotals { name: name.to_owned(), totals }
+            })
             .collect();
         sort_types(&mut types, sort);
         Self { types, totals: all }

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod exit;
 mod operands;
+mod selecting;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;

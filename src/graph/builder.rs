@@ -23,6 +23,7 @@ struct Draft {
     hidden: Vec<(EdgeLabel, Addr)>,
     value: Option<StringId>,
     content_hash: Option<u64>,
+    name: Option<StringId>,
 }
 
 /// Collects objects and edges by address and puts them into rows.
@@ -140,6 +141,14 @@ impl GraphBuilder {
         }
     }
 
+    /// Sets what code calls an object.
+    pub fn name(&mut self, object: Addr, text: &str) {
+        let name = self.strings.intern(text);
+        if let Some(draft) = self.objects.get_mut(&object) {
+            draft.name = Some(name);
+        }
+    }
+
     /// Marks a type: its sizes are estimates, or its referents were found by scanning.
     pub fn mark_type(&mut self, type_name: &str, estimated: bool, inferred: bool) {
         let ty = self.type_id(type_name);
@@ -204,9 +213,12 @@ impl GraphBuilder {
             if let Some(hash) = draft.content_hash {
                 graph.content_hashes.push_at(id, hash);
             }
+            if let Some(name) = draft.name {
+                graph.names.insert(id, name);
+            }
         }
         let rooted = self.roots.iter().filter_map(|&(kind, name, addr)| {
-            ids.get(&addr).map(|&object| Root { kind, name, object })
+            ids.get(&addr).map(|&object| Root { kind, name, object, thread: None })
         });
         graph.roots = rooted.collect();
         graph

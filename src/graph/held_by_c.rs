@@ -30,14 +30,14 @@ impl HeapGraph {
             let explained = found.get(object.index()).copied().unwrap_or_default();
             if self.flags_of(object).has(ObjectFlags::IMMORTAL) {
                 let name = self.strings.intern("immortal");
-                self.roots.push(Root { kind: RootKind::Runtime, name, object });
+                self.roots.push(Root { kind: RootKind::Runtime, name, object, thread: None });
             } else if refcount > explained {
                 let name = match refcount - explained {
                     1 => "1 reference".to_owned(),
                     many => format!("{many} references"),
                 };
                 let name = self.strings.intern(&name);
-                self.roots.push(Root { kind: RootKind::C, name, object });
+                self.roots.push(Root { kind: RootKind::C, name, object, thread: None });
             }
         }
     }

@@ -120,6 +120,9 @@ pub struct HeapGraph {
     /// A keyed hash of the contents of each text and each bytes object, where that was asked for: those
     /// of one class are equal if and only if their numbers are, or else [`UNREAD_CONTENT`].
     pub content_hashes: SparseColumn<u64>,
+    /// What code calls an object: of code objects `function (file:line)`, and behind it in brackets
+    /// the variables of enclosing functions that it uses; of classes the full name.
+    pub names: FxHashMap<ObjectId, StringId>,
     /// The types that have objects.
     pub types: Vec<TypeRow>,
     /// References from outside the heap.

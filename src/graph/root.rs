@@ -76,4 +76,6 @@ pub struct Root {
     pub name: StringId,
     /// The object it holds.
     pub object: ObjectId,
+    /// Of frames and the states of threads: `threading.get_ident()` of the thread.
+    pub thread: Option<u64>,
 }

@@ -33,6 +33,21 @@ pub enum EdgeLabel {
     Inferred(u32),
 }
 
+impl EdgeLabel {
+    /// The same without its position: equal for all items of a list.
+    #[must_use]
+    pub const fn without_position(self) -> Self {
+        match self {
+            Self::Index(_) => Self::Index(0),
+            Self::Value(_) => Self::Value(0),
+            Self::Key(_) => Self::Key(0),
+            Self::Member(_) => Self::Member(0),
+            Self::Stack(_) => Self::Stack(0),
+            named => named,
+        }
+    }
+}
+
 /// One or more consecutive edges of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LabelRun {

@@ -39,6 +39,7 @@ pub(super) struct Rows {
     pub(super) payloads: Vec<(ObjectId, u64)>,
     pub(super) values: Vec<(ObjectId, String)>,
     pub(super) content_hashes: Vec<(ObjectId, u64)>,
+    pub(super) names: Vec<(ObjectId, String)>,
     /// Types with objects whose size is an estimate.
     pub(super) estimated: Vec<Addr>,
     /// Types with objects whose references are guessed.
@@ -164,6 +165,9 @@ impl<M: Memory> Build<'_, '_, M> {
         if let Some(number) = self.contents.and_then(number) {
             rows.content_hashes.push((id, number));
         }
+        if let Some(name) = self.objects.code_name(object, ty) {
+            rows.names.push((id, name));
+        }
     }
 
     /// What is found in the memory of an object of an unknown C type. Where its own code says what it
@@ -225,7 +229,7 @@ impl<M: Memory> Build<'_, '_, M> {
         for root in roots {
             if let Some(object) = self.discovered.objects.rank(root.target).map(ObjectId) {
                 let name = graph.strings.intern(&root.name);
-                graph.roots.push(Root { kind: root.kind, name, object });
+                graph.roots.push(Root { kind: root.kind, name, object, thread: root.thread });
             }
         }
         graph.root_what_c_holds();

@@ -67,6 +67,10 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
         for (object, number) in rows.content_hashes {
             graph.content_hashes.push_at(object, number);
         }
+        for (object, name) in rows.names {
+            let name = graph.strings.intern(&name);
+            graph.names.insert(object, name);
+        }
         let shapes: Vec<ShapeId> = rows
             .shapes
             .shapes

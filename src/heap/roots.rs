@@ -17,6 +17,8 @@ pub(super) struct RawRoot {
     pub(super) target: Addr,
     /// Whether the target is a dictionary whose keys are names from code.
     pub(super) namespace: bool,
+    /// `threading.get_ident()` of the thread whose frame or state it is.
+    pub(super) thread: Option<u64>,
 }
 
 /// Finds the roots of all interpreters.
@@ -33,7 +35,8 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
 
     fn add(&mut self, kind: RootKind, name: &str, target: Addr, namespace: bool) {
         if !target.is_null() {
-            self.roots.push(RawRoot { kind, name: name.to_owned(), target, namespace });
+            let thread = None;
+            self.roots.push(RawRoot { kind, name: name.to_owned(), target, namespace, thread });
         }
     }
 
@@ -134,7 +137,12 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
             self.anomalies.note("the list of threads does not end", last);
         }
         for thread in threads {
+            let before = self.roots.len();
             self.thread(thread);
+            let ident = self.objects.memory.u64(thread + self.objects.layout.at.thread.thread_id);
+            for root in self.roots.iter_mut().skip(before) {
+                root.thread = ident.as_ref().ok().copied();
+            }
         }
     }
 
@@ -291,7 +299,8 @@ impl<M: Memory> EdgeSink for FrameRoots<'_, '_, M> {
             _ => ("stack".to_owned(), false),
         };
         let name = format!("{} {what}", self.place);
-        self.found.push(RawRoot { kind: RootKind::Frame, name, target, namespace });
+        let thread = None;
+        self.found.push(RawRoot { kind: RootKind::Frame, name, target, namespace, thread });
     }
 
     fn in_run(&mut self, sight: Sight, target: Addr, _: Run, nth: u32) {

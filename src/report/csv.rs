@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::analysis::garbage::Garbage;
 use crate::analysis::histogram::Totals;
 use crate::analysis::strings::StringGroup;
-use crate::analysis::{Diff, Histogram};
+use crate::analysis::{Diff, GroupBy, Histogram};
 use crate::graph::HeapGraph;
 
 /// Writes one row.
@@ -30,8 +30,8 @@ pub fn row<'a>(out: &mut dyn Write, cells: impl IntoIterator<Item = &'a str>) ->
 ///
 /// # Errors
 /// Those of the writer.
-pub fn histogram(out: &mut dyn Write, histogram: &Histogram) -> io::Result<()> {
-    row(out, COLUMNS)?;
+pub fn histogram(out: &mut dyn Write, histogram: &Histogram, by: GroupBy) -> io::Result<()> {
+    row(out, [by.name()].into_iter().chain(COLUMNS))?;
     for line in &histogram.types {
         let numbers = numbers(&line.totals);
         row(out, [line.name.as_str()].into_iter().chain(numbers.iter().map(String::as_str)))?;
@@ -39,16 +39,9 @@ pub fn histogram(out: &mut dyn Write, histogram: &Histogram) -> io::Result<()> {
     Ok(())
 }
 
-/// The columns of a histogram.
-const COLUMNS: [&str; 7] = [
-    "type",
-    "objects",
-    "gc_tracked",
-    "gc_frozen",
-    "shallow_bytes",
-    "payload_bytes",
-    "buffer_bytes",
-];
+/// The columns of a histogram, all but the first.
+const COLUMNS: [&str; 6] =
+    ["objects", "gc_tracked", "gc_frozen", "shallow_bytes", "payload_bytes", "buffer_bytes"];
 
 /// All columns but the first.
 fn numbers(totals: &Totals) -> [String; 6] {
@@ -67,8 +60,9 @@ fn numbers(totals: &Totals) -> [String; 6] {
 pub fn histograms<'h>(
     out: &mut dyn Write,
     heaps: impl IntoIterator<Item = (u32, &'h Histogram)>,
+    by: GroupBy,
 ) -> io::Result<()> {
-    row(out, ["pid"].into_iter().chain(COLUMNS))?;
+    row(out, ["pid", by.name()].into_iter().chain(COLUMNS))?;
     for (pid, histogram) in heaps {
         let pid = pid.to_string();
         for line in &histogram.types {
@@ -84,8 +78,8 @@ pub fn histograms<'h>(
 ///
 /// # Errors
 /// Those of the writer.
-pub fn diff(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
-    let head = ["type", "objects_before", "objects_after", "objects_delta", "bytes_before"];
+pub fn diff(out: &mut dyn Write, diff: &Diff, by: GroupBy) -> io::Result<()> {
+    let head = [by.name(), "objects_before", "objects_after", "objects_delta", "bytes_before"];
     row(out, head.into_iter().chain(["bytes_after", "bytes_delta", "new", "gone"]))?;
     for line in &diff.types {
         let optional = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
@@ -109,8 +103,14 @@ pub fn diff(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn garbage(out: &mut dyn Write, heaps: &[(u32, Garbage)], with_pid: bool) -> io::Result<()> {
-    let head = ["type", "objects", "unreachable", "shallow_bytes", "payload_bytes", "buffer_bytes"];
+pub fn garbage(
+    out: &mut dyn Write,
+    heaps: &[(u32, Garbage)],
+    with_pid: bool,
+    by: GroupBy,
+) -> io::Result<()> {
+    let head =
+        [by.name(), "objects", "unreachable", "shallow_bytes", "payload_bytes", "buffer_bytes"];
     row(out, with_pid.then_some("pid").into_iter().chain(head))?;
     for (pid, garbage) in heaps {
         let pid = pid.to_string();

@@ -45,6 +45,7 @@ message pyheap_snapshot {
   optional binary root_kind (STRING);
   optional binary name (STRING);
   optional int64 content_hash;
+  optional int64 thread_id;
 }";
 
 /// The leaf below a list column.

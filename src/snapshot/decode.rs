@@ -42,6 +42,7 @@ pub(super) struct ObjectRows {
     pub(super) payload_bytes: Vec<(usize, u64)>,
     pub(super) values: Vec<(usize, String)>,
     pub(super) content_hashes: Vec<Option<u64>>,
+    pub(super) names: Vec<(usize, String)>,
     /// Each text of label runs once, and for each row the index of its text; 0 is no text.
     pub(super) run_texts: Vec<String>,
     pub(super) runs: Vec<usize>,
@@ -53,6 +54,7 @@ pub(super) struct RootRow {
     pub(super) kind: RootKind,
     pub(super) name: String,
     pub(super) object: ObjectId,
+    pub(super) thread: Option<u64>,
 }
 
 /// One row group, its bytes in memory.
@@ -96,7 +98,8 @@ impl<'m> GroupReader<'m> {
             hidden_referents: self.edges("hidden_referents")?,
             buffer_bytes: self.sparse_bytes("buffer_bytes")?,
             payload_bytes: self.sparse_bytes("payload_bytes")?,
-            values: self.values()?,
+            values: self.texts("value")?,
+            names: self.texts("name")?,
             content_hashes: self.content_hashes()?,
             runs: self.runs("label_runs", &mut texts)?,
             hidden_runs: self.runs("hidden_label_runs", &mut texts)?,
@@ -114,15 +117,35 @@ impl<'m> GroupReader<'m> {
         if edges.edges() != self.rows {
             return Err(Fault::damaged("a root has not one referent"));
         }
+        let threads = self.threads()?;
         kinds
             .into_iter()
             .zip(names)
+            .zip(threads)
             .enumerate()
-            .map(|(row, (kind, name))| match edges.of(ObjectId::from_index(row)) {
-                &[object] => Ok(RootRow { kind, name, object }),
+            .map(|(row, ((kind, name), thread))| match edges.of(ObjectId::from_index(row)) {
+                &[object] => Ok(RootRow { kind, name, object, thread }),
                 _ => Err(Fault::damaged("a root has not one referent")),
             })
             .collect()
+    }
+
+    /// The threads of roots. Files of older versions have no such column.
+    fn threads(&self) -> Result<Vec<Option<u64>>, Fault> {
+        let leaf = "thread_id";
+        let mut chunks = self.metadata.columns().iter();
+        if !chunks.any(|chunk| chunk.column_path().string() == leaf) {
+            return Ok(vec![None; self.rows]);
+        }
+        let column = self.read::<Int64Type>(leaf, 1, 0)?;
+        let mut values = column.values.iter();
+        let rows = column.definitions.iter();
+        Ok(rows
+            .map(|&defined| match defined {
+                0 => None,
+                _ => values.next().map(|thread| thread.cast_unsigned()),
+            })
+            .collect())
     }
 
     /// The types: by number where there is one, else by name.
@@ -168,8 +191,9 @@ impl<'m> GroupReader<'m> {
         Ok(bytes.into_iter().enumerate().filter(|&(_, bytes)| bytes != 0).collect())
     }
 
-    fn values(&self) -> Result<Vec<(usize, String)>, Fault> {
-        let column = self.read::<ByteArrayType>("value", 1, 0)?;
+    /// The rows that have a text, and what it is.
+    fn texts(&self, column: &str) -> Result<Vec<(usize, String)>, Fault> {
+        let column = self.read::<ByteArrayType>(column, 1, 0)?;
         let rows = column.definitions.iter().enumerate().filter(|&(_, &defined)| defined == 1);
         rows.zip(&column.values).map(|((row, _), value)| Ok((row, text(value)?))).collect()
     }

@@ -118,9 +118,12 @@ impl<'g> Encoder<'g> {
         }
         let value = |id| graph.values.get(&id).map(|&text| graph.strings.text(text).into());
         out.optional::<ByteArrayType>(ids.iter().map(|&id| value(id)))?;
-        out.nulls::<ByteArrayType>(2)?;
+        out.nulls::<ByteArrayType>(1)?;
+        let name = |id| graph.names.get(&id).map(|&text| graph.strings.text(text).into());
+        out.optional::<ByteArrayType>(ids.iter().map(|&id| name(id)))?;
         let content = |id| graph.content_hashes.get(id).map(u64::cast_signed);
-        out.optional::<Int64Type>(ids.iter().map(|&id| content(id)))
+        out.optional::<Int64Type>(ids.iter().map(|&id| content(id)))?;
+        out.nulls::<Int64Type>(1)
     }
 
     fn roots(&self, group: &RowGroup, out: &mut ColumnsWriter<'_>) -> Result<(), Fault> {
@@ -150,7 +153,9 @@ impl<'g> Encoder<'g> {
         out.optional::<ByteArrayType>(roots.iter().map(|root| Some(root.kind.name().into())))?;
         let name = |root: &Root| Some(graph.strings.text(root.name).into());
         out.optional::<ByteArrayType>(roots.iter().map(name))?;
-        out.nulls::<Int64Type>(1)
+        out.nulls::<Int64Type>(1)?;
+        let thread = |root: &Root| root.thread.map(u64::cast_signed);
+        out.optional::<Int64Type>(roots.iter().map(thread))
     }
 
     fn labels(

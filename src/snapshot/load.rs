@@ -277,12 +277,16 @@ fn append_objects(graph: &mut HeapGraph, rows: ObjectRows) -> Result<(), Fault> 
         let value = graph.strings.intern(&value);
         graph.values.insert(object(row), value);
     }
+    for (row, name) in rows.names {
+        let name = graph.strings.intern(&name);
+        graph.names.insert(object(row), name);
+    }
     Ok(())
 }
 
 fn append_roots(graph: &mut HeapGraph, rows: Vec<RootRow>) {
-    for RootRow { kind, name, object } in rows {
+    for RootRow { kind, name, object, thread } in rows {
         let name = graph.strings.intern(&name);
-        graph.roots.push(Root { kind, name, object });
+        graph.roots.push(Root { kind, name, object, thread });
     }
 }

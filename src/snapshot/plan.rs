@@ -101,7 +101,7 @@ pub(super) fn check(graph: &HeapGraph) -> Result<(), Fault> {
         return wrong("a root of an object that is not there");
     }
     let extras = graph.buffer_bytes.keys().chain(graph.payload_bytes.keys());
-    if !extras.chain(graph.values.keys()).all(is_there) {
+    if !extras.chain(graph.values.keys()).chain(graph.names.keys()).all(is_there) {
         return wrong("bytes or a value of an object that is not there");
     }
     Ok(())

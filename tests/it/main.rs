@@ -17,6 +17,7 @@ mod garbage;
 mod guards;
 mod hangs;
 mod harm;
+mod leaks;
 mod offsets;
 mod pause;
 mod record;

@@ -32,7 +32,7 @@ fn app(sessions: u64, rows: u64) -> HeapGraph {
 }
 
 fn ranked(before: &HeapGraph, after: &HeapGraph, identity: Identity) -> Vec<Suspect> {
-    suspects(after, &Diff::new(before, after, identity))
+    suspects(after, &Diff::new(before, after, identity), None)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::read::{CaptureArgs, OutputArgs};
+use super::read::{CaptureArgs, GroupKey, OutputArgs, SelectArgs};
 use super::values::{duration, pid};
 
 #[derive(Debug, Args)]
@@ -26,9 +26,14 @@ pub(crate) struct DiffArgs {
     #[arg(long, value_name = "N", default_value_t = 1, requires = "interval",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) times: u32,
+    /// What is counted together
+    #[arg(long, value_enum, default_value = "type", value_name = "KEY")]
+    pub(crate) by: GroupKey,
     /// Print CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) capture: CaptureArgs,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::read::{ReadArgs, TreeArgs};
+use super::read::{GroupKey, ReadArgs, SelectArgs, TreeArgs};
 use crate::analysis::SortBy;
 
 #[derive(Debug, Args)]
@@ -17,9 +17,14 @@ pub(crate) struct HeapArgs {
     /// By what the types are sorted
     #[arg(long, value_enum, default_value = "bytes", value_name = "KEY")]
     sort: Sort,
+    /// What is counted together
+    #[arg(long, value_enum, default_value = "type", value_name = "KEY")]
+    pub(crate) by: GroupKey,
     /// Print CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }
@@ -56,7 +61,7 @@ pub(crate) struct SnapshotArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pyheap histogram before.parquet\n  pyheap histogram -p 4242 --sort count -n 50"
+    after_help = "Examples:\n  pyheap histogram before.parquet\n  pyheap histogram -p 4242 --sort count -n 50\n  pyheap histogram -p 4242 --by module --where 'bytes>=1K and not frozen'"
 )]
 pub(crate) struct HistogramArgs {
     #[command(flatten)]

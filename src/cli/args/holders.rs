@@ -2,11 +2,11 @@
 
 use clap::{Args, ValueEnum};
 
-use super::read::{ReadArgs, TreeArgs};
+use super::read::{GroupKey, ReadArgs, SelectArgs, TreeArgs};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pyheap why -p 4242 DataFrame\n  pyheap why before.parquet 0x7f3a5c1b2e40 --raw"
+    after_help = "Examples:\n  pyheap why -p 4242 DataFrame\n  pyheap why before.parquet 0x7f3a5c1b2e40 --raw\n  pyheap why -p 4242 --where 'type=app.* and retained>=1M'"
 )]
 pub(crate) struct WhyArgs {
     /// A snapshot file, unless -p or -c is given; then a type, by the last parts of its name, or an
@@ -16,6 +16,8 @@ pub(crate) struct WhyArgs {
     /// Show every object on the way, dictionaries of instances too (of an address)
     #[arg(long)]
     pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }
@@ -29,6 +31,12 @@ pub(crate) enum By {
     Type,
     /// The module that defines the type
     Module,
+    /// The line that allocated them (needs tracemalloc in the target)
+    Line,
+    /// What the shortest path to them begins with
+    Root,
+    /// The thread that holds them
+    Thread,
 }
 
 #[derive(Debug, Args)]
@@ -43,6 +51,8 @@ pub(crate) struct RetainedArgs {
     #[arg(long, value_enum, default_value = "object", value_name = "KEY")]
     pub(crate) by: By,
     #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
     pub(crate) read: ReadArgs,
 }
 
@@ -55,6 +65,8 @@ pub(crate) struct CyclesArgs {
     /// Show every object of a cycle, dictionaries of instances too
     #[arg(long)]
     pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }
@@ -72,9 +84,14 @@ pub(crate) struct GarbageArgs {
     /// With --json: the addresses of the objects that the collector would find unreachable
     #[arg(long, requires = "json")]
     pub(crate) addresses: bool,
+    /// What is counted together
+    #[arg(long, value_enum, default_value = "type", value_name = "KEY")]
+    pub(crate) by: GroupKey,
     /// Print CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }

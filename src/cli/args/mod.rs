@@ -21,7 +21,7 @@ pub(crate) use histogram::{HeapArgs, HistogramArgs, SnapshotArgs};
 pub(crate) use holders::{By, CyclesArgs, GarbageArgs, RetainedArgs, WhyArgs};
 pub(crate) use machine::{DemoArgs, DoctorArgs};
 pub(crate) use objects::{ObjectsArgs, ShowArgs};
-pub(crate) use read::{OutputArgs, SourceArgs};
+pub(crate) use read::{GroupKey, OutputArgs, SelectArgs, SourceArgs};
 pub(crate) use record::RecordArgs;
 pub(crate) use report::{ReportArgs, View};
 pub(crate) use stacks::StacksArgs;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::read::ReadArgs;
+use super::read::{GroupKey, ReadArgs, SelectArgs};
 
 #[derive(Debug, Args)]
 #[command(
@@ -12,6 +12,11 @@ pub(crate) struct ObjectsArgs {
     /// A snapshot file, unless -p or -c is given; then a type, by the last parts of its name
     #[arg(value_name = "SOURCE|TYPE", num_args = 0..)]
     pub(crate) positional: Vec<String>,
+    /// Count them together instead of listing them
+    #[arg(long, value_enum, value_name = "KEY")]
+    pub(crate) by: Option<GroupKey>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }

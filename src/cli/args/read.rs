@@ -120,3 +120,29 @@ pub(crate) struct OutputArgs {
     #[arg(long)]
     pub(crate) full_names: bool,
 }
+
+/// Which objects are meant.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Which objects")]
+pub(crate) struct SelectArgs {
+    /// Only objects for which this holds, such as 'type=*.DataFrame and bytes>=1M' (columns: type,
+    /// module, shallow, buffers, bytes, retained, refcount, generation, address, label, root, holder,
+    /// tracked, frozen, immortal, garbage)
+    #[arg(long = "where", value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+}
+
+/// By what objects are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GroupKey {
+    /// The type
+    Type,
+    /// The module that defines the type
+    Module,
+    /// The line that allocated them (needs tracemalloc in the target)
+    Line,
+    /// What the shortest path to them begins with
+    Root,
+    /// The thread that holds them
+    Thread,
+}

@@ -5,7 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::analysis::{Growth, suspects};
+use crate::analysis::GroupBy;
+use crate::analysis::suspects::suspects;
 use crate::cli::Context;
 use crate::cli::args::DemoArgs;
 use crate::error::Error;
@@ -86,9 +87,16 @@ pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> Result<(), Erro
     context.out.flush()?;
     let last = context.backend.load(&source, &Options::default())?;
     let diff = super::diff::compare(&first, &last);
-    let suspects = suspects::suspects(&last.graph, &diff);
+    let suspects = suspects(&last.graph, &diff, None);
     let layout = Layout { style: context.style, width: context.width, limit: 8, full_names: false };
-    text::diff::write(context.out, &diff, &suspects, &Growth::default(), &layout)?;
+    let found = text::diff::Found {
+        diff: &diff,
+        table: &diff,
+        by: GroupBy::Type,
+        suspects: &suspects,
+        growth: None,
+    };
+    text::diff::write(context.out, &first.facts, &last.facts, found, &layout)?;
     let culprit = suspects.first().and_then(|suspect| Some((suspect, suspect.held_by.first()?)));
     if let Some((suspect, held)) = culprit {
         let name = crate::report::short_type(&suspect.type_name);

@@ -3,9 +3,11 @@
 use std::io::{self, BufRead};
 use std::time::Duration;
 
-use crate::analysis::{Diff, Growth, Histogram, Identity, SortBy, suspects};
-use crate::cli::args::DiffArgs;
-use crate::cli::{Context, operands};
+use crate::analysis::diff::Side;
+use crate::analysis::suspects::{Between, suspects};
+use crate::analysis::{Diff, Filter, Growth, Histogram, Identity, Lineage, SortBy};
+use crate::cli::args::{DiffArgs, GroupKey};
+use crate::cli::{Context, operands, selecting};
 use crate::error::Error;
 use crate::report::json::diff::DiffJson;
 use crate::report::{csv, json, text};
@@ -47,8 +49,11 @@ fn plan(args: &DiffArgs, interactive: bool) -> Result<Vec<(Before, Source)>, Err
 }
 
 pub(super) fn run(args: &DiffArgs, context: &mut Context<'_>) -> Result<(), Error> {
+    let filter = selecting::filter(&args.select)?;
     let plan = plan(args, context.interactive)?;
     let mut growth = Growth::default();
+    // Costs memory for each object, so only where steps are to be told apart.
+    let mut lineage = (plan.len() > 2).then(Lineage::default);
     let mut ends: Option<(Snapshot, Option<Snapshot>)> = None;
     let options = args.capture.options();
     for (before, source) in &plan {
@@ -65,6 +70,15 @@ pub(super) fn run(args: &DiffArgs, context: &mut Context<'_>) -> Result<(), Erro
         }
         let snapshot = context.backend.load(source, &options)?;
         growth.push(&Histogram::new(&snapshot.graph, SortBy::Bytes));
+        if let Some(all) = &mut lineage {
+            match ends
+                .as_ref()
+                .map_or(Identity::SameProcess, |(first, _)| identity(first, &snapshot))
+            {
+                Identity::SameProcess => all.push(&snapshot.graph, Identity::SameProcess),
+                Identity::OtherProcess => lineage = None,
+            }
+        }
         ends = Some(match ends {
             None => (snapshot, None),
             Some((first, _)) => (first, Some(snapshot)),
@@ -73,33 +87,58 @@ pub(super) fn run(args: &DiffArgs, context: &mut Context<'_>) -> Result<(), Erro
     let Some((first, Some(last))) = ends else {
         return Err(Error::usage("two heaps are needed", None));
     };
-    report(args, &first, &last, &growth, context)?;
+    let between =
+        (growth.heaps() > 2).then_some(Between { growth: &growth, lineage: lineage.as_ref() });
+    report(args, filter.as_ref(), (&first, &last), between, context)?;
     context.check(&first.graph).and_then(|()| context.check(&last.graph))
 }
 
 fn report(
     args: &DiffArgs,
-    first: &Snapshot,
-    last: &Snapshot,
-    growth: &Growth,
+    filter: Option<&Filter>,
+    (first, last): (&Snapshot, &Snapshot),
+    between: Option<Between<'_>>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
-    let diff = compare(first, last);
+    let before = selecting::selection(filter, &first.graph);
+    let after = selecting::selection(filter, &last.graph);
+    let grouped = |key: GroupKey| -> Result<Diff, Error> {
+        let groups = |heap: &Snapshot| selecting::groups(key, &heap.graph, &heap.facts);
+        let (of_before, of_after) = (groups(first)?, groups(last)?);
+        let before = Side { graph: &first.graph, groups: &of_before, selection: &before };
+        let after = Side { graph: &last.graph, groups: &of_after, selection: &after };
+        Ok(Diff::grouped(before, after, identity(first, last)))
+    };
+    let diff = grouped(GroupKey::Type)?;
+    let by = selecting::by(args.by);
+    let groups = match args.by {
+        GroupKey::Type => None,
+        key => Some(grouped(key)?),
+    };
+    let table = groups.as_ref().unwrap_or(&diff);
     if args.csv {
-        return Ok(csv::diff(context.out, &diff)?);
+        return Ok(csv::diff(context.out, table, by)?);
     }
-    let suspects = suspects::suspects(&last.graph, &diff);
+    let suspects = suspects(&last.graph, &diff, between);
+    let growth = between.map(|between| between.growth);
     if args.output.json {
         let document = DiffJson::new(&first.facts, &last.facts, &diff, &suspects, growth);
+        let document = document.with_groups(by, groups.as_ref());
         return Ok(json::write(context.out, "diff", document)?);
     }
     let layout = context.layout(&args.output);
-    Ok(text::diff::write(context.out, &diff, &suspects, growth, &layout)?)
+    let found = text::diff::Found { diff: &diff, table, by, suspects: &suspects, growth };
+    Ok(text::diff::write(context.out, &first.facts, &last.facts, found, &layout)?)
 }
 
 /// Compares two heaps: by identity if they are of one process.
 pub(super) fn compare(first: &Snapshot, last: &Snapshot) -> Diff {
-    let same = first.facts.process.is_same_process(&last.facts.process);
-    let identity = if same { Identity::SameProcess } else { Identity::OtherProcess };
-    Diff::new(&first.graph, &last.graph, identity)
+    Diff::new(&first.graph, &last.graph, identity(first, last))
+}
+
+fn identity(first: &Snapshot, last: &Snapshot) -> Identity {
+    match first.facts.process.is_same_process(&last.facts.process) {
+        true => Identity::SameProcess,
+        false => Identity::OtherProcess,
+    }
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::histogram_tree;
+use crate::analysis::Collection;
 use crate::analysis::garbage::Garbage;
-use crate::analysis::{Collection, Histogram};
 use crate::cli::args::{HeapArgs, HistogramArgs, SnapshotArgs};
-use crate::cli::{Context, operands};
+use crate::cli::{Context, operands, selecting};
 use crate::error::Error;
 use crate::report::json::histogram::HistogramJson;
+use crate::report::text::histogram::Counted;
 use crate::report::{csv, json, text};
 use crate::snapshot::Snapshot;
 use crate::source::{Options, Source};
@@ -35,8 +36,9 @@ fn report(
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
     let (source, _) = operands::split(&args.read.source, &args.positional, 0)?;
+    let filter = selecting::filter(&args.select)?;
     if let (true, Source::Pid(root)) = (args.tree.subprocesses, &source) {
-        return histogram_tree::report(command, *root, args, output, context);
+        return histogram_tree::report(command, *root, args, filter.as_ref(), output, context);
     }
     // Known before the target is stopped, so told before it is.
     if let Some(output) = output.filter(|output| !output.force && output.file.exists()) {
@@ -47,19 +49,20 @@ fn report(
     let snapshot = context.backend.load(&source, &options)?;
     save(&snapshot, output, context)?;
     let Snapshot { facts, graph } = &snapshot;
-    let histogram = Histogram::new(graph, args.sort());
+    let counts = selecting::counts(args, filter.as_ref(), &snapshot)?;
+    let table = Counted { histogram: counts.table(), by: counts.by };
     if args.read.output.json {
         let output = output.map(|output| output.file.display().to_string());
-        let document = HistogramJson::new(facts, graph, &histogram, output);
-        json::write(context.out, command, document)?;
+        let document = HistogramJson::new(facts, graph, &counts.types, output);
+        json::write(context.out, command, document.with_groups(counts.by, counts.groups.as_ref()))?;
     } else if args.csv {
-        csv::histogram(context.out, &histogram)?;
+        csv::histogram(context.out, table.histogram, table.by)?;
     } else {
         let layout = context.layout(&args.read.output);
         let garbage = Garbage::new(graph, &Collection::new(graph));
-        let waiting = text::garbage::waiting(&garbage, histogram.totals.bytes());
-        let waiting = waiting.as_deref();
-        text::histogram::write(context.out, facts, graph, &histogram, waiting, &layout)?;
+        let waiting = text::garbage::waiting(&garbage, counts.types.totals.bytes());
+        let waiting = waiting.as_deref().filter(|_| filter.is_none());
+        text::histogram::write(context.out, facts, graph, table, waiting, &layout)?;
     }
     context.check(graph)?;
     if !args.read.output.json && !args.csv && matches!(source, Source::Pid(_)) {

@@ -2,12 +2,13 @@
 
 use super::histogram::{Output, save};
 use super::worker_tree::{self, Outcome};
-use crate::analysis::Histogram;
-use crate::cli::Context;
+use crate::analysis::{Filter, Histogram};
 use crate::cli::args::HeapArgs;
+use crate::cli::{Context, selecting};
 use crate::error::Error;
 use crate::report::json::histogram::HistogramJson;
 use crate::report::json::processes::{MemberJson, TreeJson};
+use crate::report::text::histogram::Counted;
 use crate::report::text::tree::Member;
 use crate::report::{csv, json, text};
 use crate::snapshot::{self, Snapshot};
@@ -17,6 +18,7 @@ pub(super) fn report(
     command: &str,
     root: u32,
     args: &HeapArgs,
+    filter: Option<&Filter>,
     output: Option<&Output<'_>>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
@@ -38,12 +40,14 @@ pub(super) fn report(
         let output = output.zip(file.as_deref());
         let output = output.map(|(output, file)| Output { file, ..*output });
         save(&snapshot, output.as_ref(), context)?;
-        let histogram = Histogram::new(graph, args.sort());
+        let counts = selecting::counts(args, filter, &snapshot)?;
         if args.read.output.json {
             let file = file.map(|file| file.display().to_string());
-            let document = HistogramJson::new(facts, graph, &histogram, file);
+            let document = HistogramJson::new(facts, graph, &counts.types, file)
+                .with_groups(counts.by, counts.groups.as_ref());
             documents.push(json::value(MemberJson { document, sharing })?);
         } else {
+            let histogram = counts.groups.unwrap_or(counts.types);
             members.push(Member { facts: facts.clone(), sharing, histogram, file });
         }
         Ok(())
@@ -58,11 +62,13 @@ pub(super) fn report(
         csv::histograms(
             context.out,
             members.iter().map(|member| (member.facts.process.pid, &member.histogram)),
+            selecting::by(args.by),
         )?;
     } else {
         let layout = context.layout(&args.read.output);
         let all = Histogram::sum(members.iter().map(|member| &member.histogram), args.sort());
-        text::tree::write(context.out, &members, &left_out, &all, &layout)?;
+        let all = Counted { histogram: &all, by: selecting::by(args.by) };
+        text::tree::write(context.out, &members, &left_out, all, &layout)?;
     }
     result
 }

@@ -2,9 +2,11 @@
 
 use super::worker_tree;
 use crate::analysis::garbage::Garbage;
-use crate::analysis::{Collection, HeldBy, Hops, Paths, cycles, lookup};
-use crate::cli::args::{CyclesArgs, GarbageArgs, WhyArgs};
-use crate::cli::{Context, operands};
+use crate::analysis::{
+    Collection, CycleGroup, Groups, HeldBy, Hops, Paths, Selection, State, cycles, lookup,
+};
+use crate::cli::args::{CyclesArgs, GarbageArgs, GroupKey, WhyArgs};
+use crate::cli::{Context, operands, selecting};
 use crate::error::Error;
 use crate::graph::{HeapGraph, ObjectId};
 use crate::report::json::garbage::{CyclesJson, GarbageJson};
@@ -15,20 +17,24 @@ use crate::source::Source;
 
 pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error> {
     let (source, rest) = operands::split(&args.read.source, &args.positional, 1)?;
-    let Some(wanted) = rest.first() else {
+    let filter = selecting::filter(&args.select)?;
+    let wanted = rest.first().map(String::as_str);
+    if wanted.is_none() && filter.is_none() {
         return Err(Error::usage(
-            "which objects? give a type or an address",
+            "which objects? give a type, an address or --where FILTER",
             Some("pyheap histogram lists the types"),
         ));
-    };
-    let is_address = wanted.starts_with("0x") || wanted.starts_with("0X");
-    if is_address {
+    }
+    let is_address = wanted.is_some_and(|text| text.starts_with("0x") || text.starts_with("0X"));
+    if let Some(address) = wanted.filter(|_| is_address) {
         // Checked before the target is stopped for it.
-        lookup::parse_address(wanted)?;
+        lookup::parse_address(address)?;
     }
     let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
-    let (name, objects) = chosen(graph, wanted, is_address)?;
+    let (name, mut objects) = chosen(graph, wanted, is_address)?;
+    let selection = selecting::selection(filter.as_ref(), graph);
+    objects.retain(|&object| selection.has(object));
     let paths = Paths::new(graph);
     let held_by = match objects.as_slice() {
         &[single] => vec![alone(graph, &paths, single, args.raw)],
@@ -46,9 +52,10 @@ pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error
 /// The objects that are meant, and what they are called.
 fn chosen(
     graph: &HeapGraph,
-    wanted: &str,
+    wanted: Option<&str>,
     is_address: bool,
 ) -> Result<(String, Vec<ObjectId>), Error> {
+    let Some(wanted) = wanted else { return Ok(("objects".to_owned(), graph.ids().collect())) };
     if is_address {
         let object = lookup::find_object(graph, wanted)?;
         return Ok((graph.type_name_of(object).to_owned(), vec![object]));
@@ -79,10 +86,12 @@ fn with_cycle(graph: &HeapGraph, paths: &Paths, held: HeldBy) -> HeldBy {
 
 pub(super) fn cycles_of(args: &CyclesArgs, context: &mut Context<'_>) -> Result<(), Error> {
     let (source, _) = operands::split(&args.read.source, &args.positional, 0)?;
+    let filter = selecting::filter(&args.select)?;
     let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let hops = if args.raw { Hops::All } else { Hops::Folded };
-    let groups = cycles(graph, &Collection::new(graph), hops);
+    let selection = selecting::selection(filter.as_ref(), graph);
+    let groups = cycles(graph, &Collection::new(graph), &selection, hops);
     if args.read.output.json {
         json::write(context.out, "cycles", CyclesJson::new(facts, graph, &groups))?;
     } else {
@@ -94,24 +103,35 @@ pub(super) fn cycles_of(args: &CyclesArgs, context: &mut Context<'_>) -> Result<
 
 pub(super) fn garbage(args: &GarbageArgs, context: &mut Context<'_>) -> Result<(), Error> {
     let (source, _) = operands::split(&args.read.source, &args.positional, 0)?;
+    let filter = selecting::filter(&args.select)?;
     let options = args.read.capture.options();
     let layout = context.layout(&args.read.output);
+    let by = selecting::by(args.by);
     let mut csv_rows = Vec::new();
     let mut document = |snapshot: &Snapshot, context: &mut Context<'_>| {
         let (facts, graph) = (&snapshot.facts, &snapshot.graph);
         let collection = Collection::new(graph);
-        let garbage = Garbage::new(graph, &collection);
+        let selection = selecting::selection(filter.as_ref(), graph);
+        let grouped = |groups: &Groups| Garbage::grouped(graph, &collection, groups, &selection);
+        let garbage = grouped(&Groups::by_type(graph));
+        let groups = match args.by {
+            GroupKey::Type => None,
+            key => Some(grouped(&selecting::groups(key, graph, facts)?)),
+        };
         if args.read.output.json {
             let address = |&object: &ObjectId| graph.addr(object).to_string();
-            let addresses = || collection.unreachable.iter().map(address).collect();
-            let addresses = args.addresses.then(addresses);
+            let meant = collection.unreachable.iter().filter(|&&object| selection.has(object));
+            let addresses = args.addresses.then(|| meant.map(address).collect());
             let document = GarbageJson::new(facts, &garbage, addresses);
-            return Ok(Some(json::value(document)?));
+            return Ok(Some(json::value(document.with_groups(by, groups.as_ref()))?));
         }
+        let table = groups.unwrap_or(garbage);
         if args.csv {
-            csv_rows.push((facts.process.pid, garbage));
+            csv_rows.push((facts.process.pid, table));
         } else {
-            text::garbage::write(context.out, facts, &garbage, &layout)?;
+            let keepers = keepers(graph, &collection, &selection);
+            let found = text::garbage::Found { garbage: &table, by, keepers: &keepers };
+            text::garbage::write(context.out, facts, found, &layout)?;
         }
         Ok(None)
     };
@@ -128,7 +148,14 @@ pub(super) fn garbage(args: &GarbageArgs, context: &mut Context<'_>) -> Result<(
         }
     };
     if args.csv {
-        csv::garbage(context.out, &csv_rows, args.tree.subprocesses)?;
+        csv::garbage(context.out, &csv_rows, args.tree.subprocesses, by)?;
     }
     result
+}
+
+/// The cycles that keep the garbage, most bytes first.
+fn keepers(graph: &HeapGraph, collection: &Collection, selection: &Selection) -> Vec<CycleGroup> {
+    let mut groups = cycles(graph, collection, selection, Hops::Folded);
+    groups.retain(|group| group.state == State::Garbage);
+    groups
 }

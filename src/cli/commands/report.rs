@@ -6,7 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::analysis::garbage::Garbage;
-use crate::analysis::{Collection, Diff, Histogram, Hops, SortBy, Suspect, cycles, suspects};
+use crate::analysis::{
+    Collection, Diff, Histogram, Hops, Selection, SortBy, Suspect, cycles, suspects,
+};
 use crate::cli::args::{ReportArgs, View};
 use crate::cli::{Context, operands};
 use crate::error::Error;
@@ -107,7 +109,7 @@ fn of_heaps(
     let after = context.backend.load(&after, &options)?;
     let growth: Option<(Diff, Vec<Suspect>)> = before.as_ref().map(|before| {
         let diff = super::diff::compare(before, &after);
-        let suspects = suspects::suspects(&after.graph, &diff);
+        let suspects = suspects::suspects(&after.graph, &diff, None);
         (diff, suspects)
     });
     let Snapshot { facts, graph } = &after;
@@ -117,7 +119,7 @@ fn of_heaps(
         graph,
         histogram: &Histogram::new(graph, SortBy::Bytes),
         garbage: &Garbage::new(graph, &collection),
-        cycles: &cycles(graph, &collection, Hops::Folded),
+        cycles: &cycles(graph, &collection, &Selection::all(), Hops::Folded),
         growth: growth.as_ref().map(|(diff, suspects)| (diff, suspects.as_slice())),
     });
     save(file, &page, args.force, context)?;

@@ -7,10 +7,12 @@ fn a_diff_names_the_holder_of_what_grew() {
     let (out, _, code) = pyheap("diff old.parquet new.parquet");
     assert_eq!(code, 0);
     insta::assert_snapshot!(out, @r"
+    process 7, 0.0 ms later: RSS 60.0 MiB → 60.0 MiB (0 B), objects +15.2 KiB
+
     +100 app.Session, +4.7 KiB (14.5 KiB with what they hold)
-        100.0 % held by module app.cache → list[*] → Session
-    list grew by 800 B
-        100.0 % held by module app.cache → list
+           100   14.5 KiB  held by module app.cache → list[*] → Session
+           100    9.8 KiB  of it: Session.user → str
+    … and 1 type that matters less, +800 B
 
     objects  new  gone     bytes       now  type
        +100  100     0  +9.8 KiB  10.0 KiB  str

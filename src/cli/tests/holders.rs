@@ -8,6 +8,7 @@ fn garbage_and_its_cycle_are_told_with_their_bytes() {
     assert_eq!(code, 0);
     insta::assert_snapshot!(body(&out), @r"
     400 B in 2 objects wait for the collector: 2 in cycles, 0 that hang on them
+        1 cycle keeps 400 B: dict[*] → dict[*] → dict
 
     count  shallow  buffers  type
         2    400 B        -  dict
@@ -59,8 +60,7 @@ fn retained_bytes_are_told_as_a_tree_and_by_type() {
        640 B  100.0   72 B  0x100    module app → module
        568 B   88.8  200 B  0x110      .__dict__ → dict
        368 B   57.5   72 B  0x120        .cache → list
-       148 B   23.1   48 B  0x1000         [0] → app.Session
-       148 B   23.1   48 B  0x1020         [1] → app.Session
+       296 B   46.2   96 B  0x1000         [*] → 2 × app.Session
 
     retained: what would be freed with the object; pyheap retained SOURCE ADDRESS goes deeper
     ");

@@ -5,6 +5,7 @@ mod heaps;
 mod holders;
 mod machine;
 mod record;
+mod selecting;
 mod strings;
 mod usage;
 

@@ -18,6 +18,7 @@ mod instance;
 mod line;
 mod lru_cache;
 mod member;
+mod name;
 mod native;
 mod ndarray;
 mod referents;

@@ -1,7 +1,7 @@
 //! How C code of a type keeps references: which decoder serves its objects.
 
-use super::Objects;
 use super::type_object::RawType;
+use super::{Objects, TypeInfo};
 use crate::cpython::layout::NativeField;
 use crate::cpython::layout::features::{DICT_SUBCLASS, HAVE_GC, LONG_SUBCLASS, TYPE_SUBCLASS};
 use crate::target::memory::Memory;
@@ -81,7 +81,12 @@ pub enum Native {
 
 impl<M: Memory> Objects<'_, M> {
     /// How C code of a type keeps references.
-    pub(super) fn native_of(&self, tp_name: &str, raw: &RawType) -> Native {
+    pub(super) fn native_of(
+        &self,
+        tp_name: &str,
+        raw: &RawType,
+        base: Option<&TypeInfo>,
+    ) -> Native {
         let natives = &self.layout.natives;
         let fields = || natives.find(tp_name, raw.basicsize).map(|native| native.fields.clone());
         match tp_name {
@@ -128,7 +133,7 @@ impl<M: Memory> Objects<'_, M> {
             _ => match fields() {
                 Some(fields) => Native::Fields(fields),
                 None if Self::is_struct_sequence(raw) => Native::StructSequence,
-                None => Native::Scan,
+                None => inherited(raw, base).unwrap_or(Native::Scan),
             },
         }
     }
@@ -138,4 +143,17 @@ impl<M: Memory> Objects<'_, M> {
         const TUPLE_SUBCLASS: u64 = 1 << 26;
         raw.flags & TUPLE_SUBCLASS != 0 && raw.flags & HAVE_GC != 0 && raw.itemsize == 8
     }
+}
+
+/// The rule of the base class, for a type that adds nothing to it. Example: `Exception` has the
+/// structure and the `tp_traverse` of `BaseException` (`SimpleExtendsException`,
+/// `Objects/exceptions.c`), as most exceptions do.
+fn inherited(raw: &RawType, base: Option<&TypeInfo>) -> Option<Native> {
+    let base = base?;
+    let is_same = !raw.traverse.is_null()
+        && raw.traverse == base.native_traverse
+        && raw.basicsize == base.tp_basicsize
+        && raw.itemsize == base.tp_itemsize
+        && !base.is_python_class;
+    (is_same && matches!(base.native, Native::Fields(_))).then(|| base.native.clone())
 }

@@ -150,7 +150,7 @@ impl<M: Memory> Objects<'_, M> {
         }
         let native = match &base {
             Some(base) if is_python_class => base.native.clone(),
-            _ => self.native_of(&tp_name, &raw),
+            _ => self.native_of(&tp_name, &raw, base.as_deref()),
         };
         let mut members = base.as_ref().map(|base| base.members.clone()).unwrap_or_default();
         if native == Native::Scan && !is_python_class {
@@ -203,7 +203,7 @@ impl<M: Memory> Objects<'_, M> {
     }
 
     /// Reads the plain fields and rejects what cannot be a type.
-    fn read_raw_type(&self, addr: Addr) -> Result<RawType, DecodeError> {
+    pub(super) fn read_raw_type(&self, addr: Addr) -> Result<RawType, DecodeError> {
         let at = &self.layout.at.ty;
         let implausible = |what, value| DecodeError::Implausible { what, addr, value };
         if !addr.is_aligned(8) {
@@ -292,7 +292,7 @@ impl<M: Memory> Objects<'_, M> {
     }
 
     /// `module.qualname` of a type (`type_module` and `type_qualname`, `Objects/typeobject.c`).
-    fn type_name(
+    pub(super) fn type_name(
         &self,
         addr: Addr,
         raw: &RawType,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{RootJson, StepJson, steps};
-use crate::analysis::{Diff, Growth, Identity, Suspect};
+use crate::analysis::{Diff, GroupBy, Growth, Identity, Suspect, TypeDiff};
 use crate::facts::{Facts, ProcessFacts};
 use crate::report::units::share;
 
@@ -14,6 +14,10 @@ pub struct DiffJson<'a> {
     after: SideJson<'a>,
     same_process: bool,
     types: Vec<TypeJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<GroupJson<'a>>>,
     suspects: Vec<SuspectJson<'a>>,
 }
 
@@ -42,6 +46,20 @@ struct TypeJson<'a> {
     series: Option<Vec<PointJson>>,
 }
 
+/// Objects that were counted together by something else than their type.
+#[derive(Debug, Serialize)]
+struct GroupJson<'a> {
+    name: &'a str,
+    objects_before: u64,
+    objects_after: u64,
+    objects_delta: i64,
+    bytes_before: u64,
+    bytes_after: u64,
+    bytes_delta: i64,
+    new: Option<u64>,
+    gone: Option<u64>,
+}
+
 #[derive(Debug, Serialize)]
 struct PointJson {
     objects: u64,
@@ -55,7 +73,20 @@ struct SuspectJson<'a> {
     objects_delta: i64,
     bytes_delta: i64,
     owned_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grew_at_every_step: Option<bool>,
+    #[serde(skip_serializing_if = "<[u64]>::is_empty")]
+    bytes_by_step: &'a [u64],
+    holds: Vec<PartJson<'a>>,
     held_by: Vec<HeldJson<'a>>,
+}
+
+/// A part of what hangs on the objects.
+#[derive(Debug, Serialize)]
+struct PartJson<'a> {
+    path: Vec<StepJson<'a>>,
+    objects: u64,
+    bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +96,7 @@ struct HeldJson<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cycle: Vec<StepJson<'a>>,
     objects: u64,
+    bytes: u64,
     share: f64,
 }
 
@@ -76,9 +108,8 @@ impl<'a> DiffJson<'a> {
         after: &'a Facts,
         diff: &'a Diff,
         suspects: &'a [Suspect],
-        growth: &Growth,
+        growth: Option<&Growth>,
     ) -> Self {
-        let many = growth.heaps() > 2;
         let types = diff.types.iter().map(|row| TypeJson {
             type_name: &row.name,
             objects_before: row.objects_before,
@@ -90,8 +121,8 @@ impl<'a> DiffJson<'a> {
             new: row.new,
             gone: row.gone,
             survived: row.survived(),
-            grew_at_every_step: many.then(|| growth.grew_at_every_step(&row.name)),
-            series: many.then(|| {
+            grew_at_every_step: growth.map(|growth| growth.grew_at_every_step(&row.name)),
+            series: growth.map(|growth| {
                 let points = growth.series(&row.name).iter();
                 points.map(|&(objects, bytes)| PointJson { objects, bytes }).collect()
             }),
@@ -101,8 +132,28 @@ impl<'a> DiffJson<'a> {
             after: SideJson { process: &after.process, taken_at: after.taken_at },
             same_process: diff.identity == Identity::SameProcess,
             types: types.collect(),
+            by: None,
+            groups: None,
             suspects: suspects.iter().map(Into::into).collect(),
         }
+    }
+
+    /// The same with other groups, if there are any.
+    #[must_use]
+    pub fn with_groups(self, by: GroupBy, grouped: Option<&'a Diff>) -> Self {
+        let group = |row: &'a TypeDiff| GroupJson {
+            name: &row.name,
+            objects_before: row.objects_before,
+            objects_after: row.objects_after,
+            objects_delta: row.objects_delta(),
+            bytes_before: row.bytes_before,
+            bytes_after: row.bytes_after,
+            bytes_delta: row.bytes_delta(),
+            new: row.new,
+            gone: row.gone,
+        };
+        let groups = grouped.map(|grouped| grouped.types.iter().map(group).collect());
+        Self { by: grouped.map(|_| by.name()), groups, ..self }
     }
 }
 
@@ -113,6 +164,7 @@ impl<'a> From<&'a Suspect> for SuspectJson<'a> {
             path: steps(&held.path.steps),
             cycle: steps(&held.cycle),
             objects: held.objects,
+            bytes: held.bytes,
             share: share(held.objects, suspect.held_objects),
         });
         Self {
@@ -120,6 +172,17 @@ impl<'a> From<&'a Suspect> for SuspectJson<'a> {
             objects_delta: suspect.objects_delta,
             bytes_delta: suspect.bytes_delta,
             owned_bytes: suspect.owned_bytes,
+            grew_at_every_step: (!suspect.steps.is_empty()).then_some(suspect.is_steady),
+            bytes_by_step: &suspect.steps,
+            holds: suspect
+                .holds
+                .iter()
+                .map(|part| PartJson {
+                    path: steps(&part.path),
+                    objects: part.objects,
+                    bytes: part.bytes,
+                })
+                .collect(),
             held_by: held.collect(),
         }
     }

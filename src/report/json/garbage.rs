@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{StepJson, steps};
-use crate::analysis::CycleGroup;
 use crate::analysis::garbage::{Garbage, GarbageType};
+use crate::analysis::{CycleGroup, GroupBy};
 use crate::facts::{Facts, GenerationFacts, ProcessFacts};
 use crate::graph::HeapGraph;
 
@@ -18,6 +18,10 @@ pub struct GarbageJson<'a> {
     shallow_bytes: u64,
     buffer_bytes: u64,
     types: Vec<TypeJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<GroupJson<'a>>>,
     uncollectable: Vec<TypeJson<'a>>,
     generations: &'a [GenerationFacts],
     gc_enabled: Option<bool>,
@@ -29,6 +33,17 @@ pub struct GarbageJson<'a> {
 struct TypeJson<'a> {
     #[serde(rename = "type")]
     type_name: &'a str,
+    objects: u64,
+    unreachable: u64,
+    shallow_bytes: u64,
+    payload_bytes: u64,
+    buffer_bytes: u64,
+}
+
+/// Objects that were counted together by something else than their type.
+#[derive(Debug, Serialize)]
+struct GroupJson<'a> {
+    name: &'a str,
     objects: u64,
     unreachable: u64,
     shallow_bytes: u64,
@@ -48,11 +63,28 @@ impl<'a> GarbageJson<'a> {
             shallow_bytes: garbage.shallow_bytes(),
             buffer_bytes: garbage.types.iter().map(|row| row.buffer_bytes).sum(),
             types: garbage.types.iter().map(type_row).collect(),
+            by: None,
+            groups: None,
             uncollectable: garbage.uncollectable.iter().map(type_row).collect(),
             generations: &facts.generations,
             gc_enabled: facts.gc_enabled,
             addresses,
         }
+    }
+
+    /// The same with other groups, if there are any.
+    #[must_use]
+    pub fn with_groups(self, by: GroupBy, grouped: Option<&'a Garbage>) -> Self {
+        let group = |row: &'a GarbageType| GroupJson {
+            name: &row.type_name,
+            objects: row.objects,
+            unreachable: row.unreachable,
+            shallow_bytes: row.shallow_bytes,
+            payload_bytes: row.payload_bytes,
+            buffer_bytes: row.buffer_bytes,
+        };
+        let groups = grouped.map(|grouped| grouped.types.iter().map(group).collect());
+        Self { by: grouped.map(|_| by.name()), groups, ..self }
     }
 }
 

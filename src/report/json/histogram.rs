@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::analysis::Histogram;
 use crate::analysis::histogram::{Totals, marked_types};
+use crate::analysis::{GroupBy, Histogram, TypeTotals};
 use crate::facts::{AllocatorFacts, Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::{Anomaly, HeapGraph};
 
@@ -17,6 +17,10 @@ pub struct HistogramJson<'a> {
     captured_bytes: u64,
     totals: TotalsJson,
     types: Vec<TypeJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<GroupJson>>,
     estimated_types: Vec<String>,
     inferred_types: Vec<String>,
     anomalies: Vec<AnomalyJson>,
@@ -39,6 +43,14 @@ struct TotalsJson {
 struct TypeJson {
     #[serde(rename = "type")]
     type_name: String,
+    #[serde(flatten)]
+    totals: TotalsJson,
+}
+
+/// Objects that were counted together by something else than their type.
+#[derive(Debug, Serialize)]
+struct GroupJson {
+    name: String,
     #[serde(flatten)]
     totals: TotalsJson,
 }
@@ -95,11 +107,22 @@ impl<'a> HistogramJson<'a> {
                 .iter()
                 .map(|row| TypeJson { type_name: row.name.clone(), totals: (&row.totals).into() })
                 .collect(),
+            by: None,
+            groups: None,
             estimated_types: marked_types(graph, |row| row.estimated),
             inferred_types: marked_types(graph, |row| row.inferred),
             allocator: &facts.allocator,
             anomalies: graph.anomalies.iter().map(Into::into).collect(),
             output,
         }
+    }
+
+    /// The same with other groups, if there are any.
+    #[must_use]
+    pub fn with_groups(self, by: GroupBy, grouped: Option<&Histogram>) -> Self {
+        let group =
+            |row: &TypeTotals| GroupJson { name: row.name.clone(), totals: (&row.totals).into() };
+        let groups = grouped.map(|grouped| grouped.types.iter().map(group).collect());
+        Self { by: grouped.map(|_| by.name()), groups, ..self }
     }
 }

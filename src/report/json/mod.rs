@@ -54,6 +54,9 @@ pub struct StepJson<'a> {
     pub type_name: &'a str,
     /// The label by which the one before holds it; empty at a root.
     pub label: &'a str,
+    /// What code calls it, of functions, frames and classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
 }
 
 /// The root of a path.
@@ -74,5 +77,12 @@ impl<'a> From<&'a crate::analysis::PathRoot> for RootJson<'a> {
 /// The steps of a path.
 #[must_use]
 pub fn steps(steps: &[crate::analysis::Step]) -> Vec<StepJson<'_>> {
-    steps.iter().map(|s| StepJson { type_name: &s.type_name, label: &s.label }).collect()
+    steps
+        .iter()
+        .map(|step| StepJson {
+            type_name: &step.type_name,
+            label: &step.label,
+            name: step.name.as_deref(),
+        })
+        .collect()
 }

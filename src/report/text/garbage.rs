@@ -2,10 +2,23 @@
 
 use std::io::{self, Write};
 
+use super::path;
 use crate::analysis::garbage::Garbage;
+use crate::analysis::{CycleGroup, GroupBy};
 use crate::facts::{Facts, GenerationFacts};
 use crate::report::table::{Align, Table};
 use crate::report::{Layout, short_type, units};
+
+/// What is told of garbage.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// What would be freed.
+    pub garbage: &'a Garbage,
+    /// What of it was counted together.
+    pub by: GroupBy,
+    /// The cycles that keep it, most bytes first.
+    pub keepers: &'a [CycleGroup],
+}
 
 /// The sum in words, the types, and when the collector will come by itself.
 ///
@@ -14,9 +27,10 @@ use crate::report::{Layout, short_type, units};
 pub fn write(
     out: &mut dyn Write,
     facts: &Facts,
-    garbage: &Garbage,
+    found: Found<'_>,
     layout: &Layout,
 ) -> io::Result<()> {
+    let Found { garbage, by, keepers } = found;
     super::histogram::header(out, facts, layout)?;
     let sum = summary(garbage);
     let sum = if garbage.objects == 0 { sum } else { layout.style.red(&sum) };
@@ -25,9 +39,10 @@ pub fn write(
         let objects = units::count(garbage.may_be_resurrected);
         writeln!(out, "{objects} of them have a __del__, which may bring them back to life")?;
     }
+    kept_by(out, garbage, keepers, layout)?;
     if !garbage.types.is_empty() {
         writeln!(out)?;
-        table(out, garbage, layout)?;
+        table(out, garbage, by, layout)?;
     }
     if !garbage.uncollectable.is_empty() {
         let objects: u64 = garbage.uncollectable.iter().map(|row| row.objects).sum();
@@ -44,6 +59,29 @@ pub fn write(
     }
     for generation in &facts.generations {
         writeln!(out, "{}", self::generation(generation, facts.gc_enabled))?;
+    }
+    Ok(())
+}
+
+/// The cycles that keep most of it.
+fn kept_by(
+    out: &mut dyn Write,
+    garbage: &Garbage,
+    keepers: &[CycleGroup],
+    layout: &Layout,
+) -> io::Result<()> {
+    /// What is less than one part of so many is no matter.
+    const LEAST_PART: u64 = 20;
+    const MOST: usize = 3;
+    let least = garbage.bytes() / LEAST_PART;
+    for group in keepers.iter().filter(|group| group.retained_bytes >= least).take(MOST) {
+        let cycles = match group.count {
+            1 => "1 cycle keeps".to_owned(),
+            count => format!("{} cycles keep", units::count(count)),
+        };
+        let circle = path::circle(&group.shape, layout.full_names);
+        let line = format!("{cycles} {}: {circle}", units::bytes(group.retained_bytes));
+        writeln!(out, "    {}", path::wrapped(&line, layout.width, 4, 8))?;
     }
     Ok(())
 }
@@ -81,12 +119,12 @@ pub fn waiting(garbage: &Garbage, heap_bytes: u64) -> Option<String> {
     })
 }
 
-fn table(out: &mut dyn Write, garbage: &Garbage, layout: &Layout) -> io::Result<()> {
+fn table(out: &mut dyn Write, garbage: &Garbage, by: GroupBy, layout: &Layout) -> io::Result<()> {
     let mut table = Table::new(&[
         ("count", Align::Right),
         ("shallow", Align::Right),
         ("buffers", Align::Right),
-        ("type", Align::Name),
+        (by.name(), Align::Name),
     ]);
     for row in garbage.types.iter().take(layout.limit) {
         let buffers = row.buffers();
@@ -100,7 +138,8 @@ fn table(out: &mut dyn Write, garbage: &Garbage, layout: &Layout) -> io::Result<
     table.write(out, layout.style, layout.name_width())?;
     let hidden = garbage.types.len().saturating_sub(layout.limit);
     if hidden > 0 {
-        let more = format!("… and {hidden} types more (-n {} shows all)", garbage.types.len());
+        let more =
+            format!("… and {hidden} {}s more (-n {} shows all)", by.name(), garbage.types.len());
         writeln!(out, "{}", layout.style.dim(&more))?;
     }
     Ok(())

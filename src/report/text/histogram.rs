@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::analysis::Histogram;
 use crate::analysis::histogram::marked_types;
+use crate::analysis::{GroupBy, Histogram};
 use crate::facts::Facts;
 use crate::graph::HeapGraph;
 use crate::report::table::{Align, Table};
@@ -40,6 +40,15 @@ pub fn header(out: &mut dyn Write, facts: &Facts, layout: &Layout) -> io::Result
     writeln!(out, "RSS {rss}, {pause}, {} in all\n", units::seconds(facts.timings.total))
 }
 
+/// Objects that were counted together, and by what.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a> {
+    /// The counts.
+    pub histogram: &'a Histogram,
+    /// What was counted together.
+    pub by: GroupBy,
+}
+
 /// The types of a heap, with header and footer; `waiting` is the line about garbage, if any.
 ///
 /// # Errors
@@ -48,7 +57,7 @@ pub fn write(
     out: &mut dyn Write,
     facts: &Facts,
     graph: &HeapGraph,
-    histogram: &Histogram,
+    counted: Counted<'_>,
     waiting: Option<&str>,
     layout: &Layout,
 ) -> io::Result<()> {
@@ -57,15 +66,16 @@ pub fn write(
         let hang = hang.replace(char::is_control, "\u{fffd}");
         writeln!(out, "{}\npyheap stacks tells each thread\n", layout.style.red(&hang))?;
     }
-    table(out, histogram, layout)?;
-    footer(out, graph, histogram, waiting, layout)
+    table(out, counted, layout)?;
+    footer(out, graph, counted, waiting, layout)
 }
 
-/// The types alone.
+/// The table alone.
 ///
 /// # Errors
 /// Those of the writer.
-pub(super) fn table(out: &mut dyn Write, histogram: &Histogram, layout: &Layout) -> io::Result<()> {
+pub fn table(out: &mut dyn Write, counted: Counted<'_>, layout: &Layout) -> io::Result<()> {
+    let Counted { histogram, by } = counted;
     let mut table = Table::new(&[
         ("count", Align::Right),
         ("%", Align::Right),
@@ -73,7 +83,7 @@ pub(super) fn table(out: &mut dyn Write, histogram: &Histogram, layout: &Layout)
         ("buffers", Align::Right),
         ("%", Align::Right),
         ("cum%", Align::Right),
-        ("type", Align::Name),
+        (by.name(), Align::Name),
     ]);
     let all = &histogram.totals;
     let mut so_far = 0_u64;
@@ -97,14 +107,15 @@ pub(super) fn table(out: &mut dyn Write, histogram: &Histogram, layout: &Layout)
 fn footer(
     out: &mut dyn Write,
     graph: &HeapGraph,
-    histogram: &Histogram,
+    Counted { histogram, by }: Counted<'_>,
     waiting: Option<&str>,
     layout: &Layout,
 ) -> io::Result<()> {
     let style = layout.style;
     let hidden = histogram.types.len().saturating_sub(layout.limit);
     if hidden > 0 {
-        let more = format!("… and {} types more (-n {} shows all)", hidden, histogram.types.len());
+        let more =
+            format!("… and {hidden} {}s more (-n {} shows all)", by.name(), histogram.types.len());
         writeln!(out, "{}", style.dim(&more))?;
     }
     let all = &histogram.totals;

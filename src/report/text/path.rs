@@ -28,7 +28,8 @@ pub fn line(path: &Path, full_names: bool) -> String {
     let root = match path.root.origin {
         Origin::Root(RootKind::C) => format!("C code ({})", path.root.name),
         _ if path.root.name.is_empty() => word,
-        _ => format!("{word} {}", path.root.name),
+        _ if full_names => format!("{word} {}", path.root.name),
+        _ => format!("{word} {}", short_place(&path.root.name)),
     };
     clean(&append(root, &path.steps, full_names))
 }
@@ -78,11 +79,56 @@ fn append(beginning: String, steps: &[Step], full_names: bool) -> String {
         if !line.is_empty() {
             line.push_str(ARROW);
         }
-        let name = short_type(&step.type_name);
-        let short = name.rsplit('.').next().unwrap_or(name);
-        line.push_str(if full_names { name } else { short });
+        line.push_str(&object(step, full_names));
     }
     line
+}
+
+/// An object by its type, and by what code calls it: `function render (views.py:31)`, `class Pool`.
+fn object(step: &Step, full_names: bool) -> String {
+    let last = |name: &str| -> String {
+        let name = short_type(name);
+        let short = name.rsplit('.').next().unwrap_or(name);
+        if full_names { name.to_owned() } else { short.to_owned() }
+    };
+    let ty = last(&step.type_name);
+    let Some(name) = &step.name else { return ty };
+    let place = name.rfind(')').and_then(|end| name.get(..=end));
+    match place {
+        // What follows the place are the variables of enclosing functions.
+        Some(place) if full_names => format!("{ty} {place}"),
+        Some(place) => format!("{ty} {}", short_place(place)),
+        None => format!("class {}", last(name)),
+    }
+}
+
+/// `run (/srv/app/server.py:58) self` without the folders of the file.
+fn short_place(text: &str) -> String {
+    let Some((before, rest)) = text.split_once(" (") else { return text.to_owned() };
+    let end = rest.find(')').unwrap_or(rest.len());
+    let folders = rest.get(..end).and_then(|place| place.rfind('/')).map_or(0, |slash| slash + 1);
+    format!("{before} ({}", rest.get(folders..).unwrap_or_default())
+}
+
+/// A sentence in lines of at most `width` characters.
+#[must_use]
+pub fn words(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let mut lines = String::new();
+    let mut at = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if at > 0 && at + 1 + length > width {
+            lines.push('\n');
+            at = 0;
+        } else if at > 0 {
+            lines.push(' ');
+            at += 1;
+        }
+        lines.push_str(word);
+        at += length;
+    }
+    lines
 }
 
 /// What a terminal may be shown: names from a target may hold anything.
@@ -121,6 +167,7 @@ mod tests {
         let step = |&(label, name): &(&str, &str)| Step {
             label: label.to_owned(),
             type_name: name.to_owned(),
+            name: None,
         };
         words.iter().map(step).collect()
     }

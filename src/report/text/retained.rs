@@ -53,15 +53,19 @@ fn add(
     }
     *rows += 1;
     let name = short_type(graph.type_name_of(node.object));
+    let name = match node.count {
+        1 => name.to_owned(),
+        count => format!("{} × {name}", units::count(count)),
+    };
     let object = match (depth, node.label.as_str()) {
-        (_, "") => name.to_owned(),
+        (_, "") => name,
         (0, root) => format!("{root} → {name}"),
         (_, label) => format!("{} → {name}", path::label(label).trim_start()),
     };
     table.row([
         units::bytes(node.retained_bytes),
         format!("{:.1}", units::share(node.retained_bytes, total) * 100.0),
-        units::bytes(crate::analysis::diff::bytes_of(graph, node.object)),
+        units::bytes(node.own_bytes),
         graph.addr(node.object).to_string(),
         format!("{}{object}", "  ".repeat(depth)),
     ]);

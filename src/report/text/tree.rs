@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use super::histogram::Counted;
 use crate::analysis::Histogram;
 use crate::facts::{Facts, SharingFacts};
 use crate::report::json::processes::LeftOut;
@@ -30,9 +31,10 @@ pub fn write(
     out: &mut dyn Write,
     members: &[Member],
     left_out: &[LeftOut],
-    all: &Histogram,
+    counted: Counted<'_>,
     layout: &Layout,
 ) -> io::Result<()> {
+    let all = counted.histogram;
     let mut table = Table::new(&[
         ("process", Align::Right),
         ("Python", Align::Left),
@@ -85,5 +87,5 @@ pub fn write(
         writeln!(out, "{}", layout.style.dim(&text.replace(char::is_control, "\u{fffd}")))?;
     }
     writeln!(out, "\nthe types of all processes (what a fork shares counts in each)\n")?;
-    super::histogram::table(out, all, layout)
+    super::histogram::table(out, counted, layout)
 }

@@ -73,6 +73,7 @@ pub(super) fn random_snapshot(seed: u64, objects: usize, roots: usize) -> Snapsh
             graph.buffer_bytes.insert(id, 1 + (random.next() >> 1));
             graph.payload_bytes.insert(id, 1 + random.next() % 100);
             graph.values.insert(id, names[random.below(names.len())]);
+            graph.names.insert(id, names[random.below(names.len())]);
         }
         if random.below(3) == 0 {
             graph.content_hashes.push_at(id, random.next() >> random.below(64));
@@ -84,6 +85,7 @@ pub(super) fn random_snapshot(seed: u64, objects: usize, roots: usize) -> Snapsh
             kind: kinds[random.below(kinds.len())],
             name: names[random.below(names.len())],
             object: ObjectId::from_index(random.below(objects)),
+            thread: (random.below(2) == 0).then(|| random.next()),
         });
     }
     for kind in 0..random.below(3) {
@@ -163,7 +165,9 @@ pub(super) fn assert_same(left: &Snapshot, right: &Snapshot) {
     let roots = |graph: &HeapGraph| -> Vec<_> {
         let roots = graph.roots.iter();
         roots
-            .map(|root| (root.kind, graph.strings.text(root.name).to_owned(), root.object))
+            .map(|root| {
+                (root.kind, graph.strings.text(root.name).to_owned(), root.object, root.thread)
+            })
             .collect()
     };
     assert_eq!(roots(a), roots(b));
@@ -172,6 +176,11 @@ pub(super) fn assert_same(left: &Snapshot, right: &Snapshot) {
         values.map(|(&object, &text)| (object, graph.strings.text(text).to_owned())).collect()
     };
     assert_eq!(values(a), values(b));
+    let names = |graph: &HeapGraph| -> std::collections::BTreeMap<_, _> {
+        let names = graph.names.iter();
+        names.map(|(&object, &text)| (object, graph.strings.text(text).to_owned())).collect()
+    };
+    assert_eq!(names(a), names(b));
     for object in a.ids() {
         assert_eq!(a.content_hashes.get(object), b.content_hashes.get(object));
         // One beyond the end: what has no label must have none again.

@@ -47,7 +47,7 @@ fn snapshot() -> Snapshot {
         graph.hidden_shapes_of.push(none);
     }
     let name = graph.strings.intern("app");
-    graph.roots.push(Root { kind: RootKind::Module, name, object: ObjectId(0) });
+    graph.roots.push(Root { kind: RootKind::Module, name, object: ObjectId(0), thread: None });
     let process = ProcessFacts { pid: 4242, ..ProcessFacts::default() };
     Snapshot { facts: Facts { process, taken_at: 1.5e9, ..Facts::default() }, graph }
 }
