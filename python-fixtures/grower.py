@@ -2,7 +2,7 @@
 # a moment; `idle` takes nothing. All blocks come from malloc, so what `passing` frees is where `big` and others go next.
 # It grows so many rounds for each letter.
 #
-#   ROUNDS --g--> idle, small (3 MB), passing (40 MB and back), big (20 MB)
+#   ROUNDS --g--> small (3 MB), passing (40 MB and back), big (20 MB); idle before each
 import sys
 
 import _truth
@@ -36,10 +36,10 @@ def idle():
 
 def grow():
     for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 10):
-        idle()
-        small()
-        passing()
-        big()
+        # Between them, so that no look sees the end of one and the beginning of the next.
+        for grower in (small, passing, big):
+            idle()
+            grower()
     return b"grown\n"
 
 
