@@ -104,7 +104,7 @@ impl Sampler {
             let holder = self.objects().gil(self.found.runtime, interpreter).0;
             let threads = match holder {
                 Some(holder) => vec![holder],
-                None if all => self.on_processor(interpreter),
+                None if all => self.threads_that(interpreter, |state| matches!(state, 'R' | 'D')),
                 None => Vec::new(),
             };
             running.extend(threads.into_iter().filter_map(|thread| self.stack(thread, stacks)));
@@ -116,13 +116,24 @@ impl Sampler {
         running
     }
 
+    /// The lines at which threads sleep now, of the main interpreter. To be asked when nobody runs.
+    pub(super) fn resting(&mut self, stacks: &mut Stacks) -> Vec<FrameId> {
+        let Some(&main) = self.interpreters.last() else { return Vec::new() };
+        let sleeping = self.threads_that(main, |state| state == 'S');
+        let lines = sleeping.into_iter().filter_map(|thread| {
+            let stack = self.stack(thread, stacks)?;
+            stacks.innermost(stack)
+        });
+        lines.collect()
+    }
+
     fn objects(&self) -> Objects<'_, PageCache<LiveMemory>> {
         let Found { layout, known, .. } = &self.found;
         Objects { memory: &self.memory, layout, limits: self.limits, known: *known, code: None }
     }
 
-    /// The threads of an interpreter that the kernel runs now.
-    fn on_processor(&self, interpreter: Addr) -> Vec<Addr> {
+    /// The threads of an interpreter whose state, as the kernel has it, is wanted.
+    fn threads_that(&self, interpreter: Addr, wanted: impl Fn(char) -> bool) -> Vec<Addr> {
         let objects = self.objects();
         let (mut threads, _) = objects.threads(interpreter);
         threads.truncate(THREADS);
@@ -130,7 +141,7 @@ impl Sampler {
             let at = thread + self.found.layout.at.thread.thread_id;
             let thread_id = self.memory.u64(at).unwrap_or_default();
             let native = objects.native_thread_id(thread, thread_id);
-            native.is_some_and(|native| is_running(self.pid, native))
+            native.and_then(|native| state(self.pid, native)).is_some_and(&wanted)
         });
         threads
     }
@@ -186,10 +197,9 @@ impl Sampler {
     }
 }
 
-/// Whether the kernel runs a thread now, or would if a processor were free.
-fn is_running(pid: u32, thread: u32) -> bool {
-    // The number may be of another namespace: then there is no such file, and nobody runs.
-    let stat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    matches!(state, Some('R' | 'D'))
+/// The state of a thread as the kernel has it.
+fn state(pid: u32, thread: u32) -> Option<char> {
+    // The number may be of another namespace: then there is no such file, and nothing is known.
+    let stat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }

@@ -189,6 +189,12 @@ impl<'a, C: Clock, W: Watched> Session<'a, C, W> {
             let running = self.target.running(now, growing, &mut growth.stacks);
             self.recording.head.stack_samples += 1;
             self.recording.head.running_samples += u64::from(!running.is_empty());
+            // Who sleeps is asked when memory grew and nobody ran, which is when it matters.
+            if growing && running.is_empty() {
+                for line in self.target.resting(&mut growth.stacks) {
+                    growth.rest(line);
+                }
+            }
             growth.look(used, running);
         }
         self.last_private = private;

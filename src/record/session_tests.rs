@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::facts::GenerationFacts;
-use crate::recording::{Frame, Head, StackId, Stacks, TypeCount};
+use crate::recording::{Frame, FrameId, Head, StackId, Stacks, TypeCount};
 use crate::target::usage::Resident;
 
 /// A clock that only goes on when somebody waits, or works.
@@ -78,6 +78,9 @@ impl Watched for Process {
         let outer = stacks.push(None, outer);
         let inner = stacks.frame(frame(1));
         vec![stacks.push(Some(outer), inner)]
+    }
+    fn resting(&mut self, _: &mut Stacks) -> Vec<FrameId> {
+        Vec::new()
     }
     fn check(&mut self) -> Result<(), End> {
         Ok(())

@@ -14,7 +14,7 @@ use super::sampler::Sampler;
 use crate::facts::{GenerationFacts, InterpreterFacts, ProcessFacts};
 use crate::heap;
 use crate::limits::Limits;
-use crate::recording::{Head, StackId, Stacks};
+use crate::recording::{FrameId, Head, StackId, Stacks};
 use crate::take::{self, TakeError, TakeOptions};
 use crate::target::Process;
 use crate::target::usage::{Resident, Usage, UsageReader};
@@ -42,6 +42,8 @@ pub(super) trait Watched {
     fn collectors(&mut self) -> Vec<(u64, Vec<GenerationFacts>)>;
     /// The stacks that run; `all`: also those that hold no interpreter lock.
     fn running(&mut self, now: Duration, all: bool, stacks: &mut Stacks) -> Vec<StackId>;
+    /// The lines at which threads sleep.
+    fn resting(&mut self, stacks: &mut Stacks) -> Vec<FrameId>;
     /// Whether it is still the process that it was.
     fn check(&mut self) -> Result<(), End>;
     /// Begins a census, and writes a snapshot file if one is named.
@@ -159,6 +161,10 @@ impl Watched for Live {
 
     fn running(&mut self, now: Duration, all: bool, stacks: &mut Stacks) -> Vec<StackId> {
         self.sampler.running(now, all, stacks)
+    }
+
+    fn resting(&mut self, stacks: &mut Stacks) -> Vec<FrameId> {
+        self.sampler.resting(stacks)
     }
 
     fn check(&mut self) -> Result<(), End> {

@@ -211,10 +211,11 @@ fn stacks(recording: &Recording) -> Vec<Row> {
             if let Some(caller) = growth.stacks.caller(stack) {
                 row = row.with("caller", caller.0.into());
             }
-            if let Some(frame) = growth.stacks.innermost(stack)
-                && let Some(frame) = growth.stacks.line(frame)
+            if let Some(id) = growth.stacks.innermost(stack)
+                && let Some(frame) = growth.stacks.line(id)
             {
                 row = row
+                    .with("rests", u64::from(growth.rests(id)))
                     .text("file", &*frame.file)
                     .text("function", &*frame.function)
                     .with("line", frame.line.into());
@@ -345,6 +346,9 @@ fn decode(head: Head, rows: &[Row]) -> Result<Recording, String> {
                     line: u32::try_from(row.number("line")).unwrap_or(0),
                     function: row.word("function").to_string(),
                 });
+                if row.number("rests") > 0 {
+                    growth.rest(frame);
+                }
                 let caller = row.optional("caller");
                 if caller.is_some_and(|caller| caller >= id) {
                     return Err("a stack that is called by a later one".to_owned());

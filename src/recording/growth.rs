@@ -8,7 +8,7 @@
 //! A fall may hide a rise: between two looks a line gives back much, and another takes a little. What
 //! then seems to be left of the first is not its own, if it is known to keep nothing: it is nobody's.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::stacks::{FrameId, StackId, Stacks};
 
@@ -67,6 +67,8 @@ pub struct Growth {
     /// How often each stack was seen.
     seen: FxHashMap<StackId, u64>,
     behaviour: FxHashMap<FrameId, Behaviour>,
+    /// The lines at which threads were seen to sleep.
+    resting: FxHashSet<FrameId>,
     layers: Vec<Layer>,
     total: u64,
     peak: FxHashMap<Option<StackId>, Grown>,
@@ -91,6 +93,18 @@ impl Growth {
             self.fall(before - private_bytes);
         }
         self.last = Some((private_bytes, running));
+    }
+
+    /// A thread was seen to sleep at a line. It is seen there when it wakes up, too, however little
+    /// that line does.
+    pub fn rest(&mut self, line: FrameId) {
+        self.resting.insert(line);
+    }
+
+    /// Whether threads were seen to sleep at a line.
+    #[must_use]
+    pub fn rests(&self, line: FrameId) -> bool {
+        self.resting.contains(&line)
     }
 
     /// Forgets the last look: what happens until the next one is nobody's. For pauses of the

@@ -44,9 +44,12 @@ impl Growth {
     /// The growth by lines. A line is where a frame was innermost. What no stack was seen for, since no
     /// Python ran when it was looked, is shared out in proportion to what was seen: a program that
     /// sleeps most of the time grows on the same lines when nobody looks.
+    ///
+    /// So is what a line was seen for at which threads sleep: they are seen there when they wake up,
+    /// and not for what they do then. Unless no other line was seen.
     #[must_use]
     pub fn lines(&self) -> Lines {
-        let (now, peak) = (self.now(), self.at_peak());
+        let (now, peak) = (self.awake(self.now()), self.awake(self.at_peak()));
         let sum = |of: &FxHashMap<Option<StackId>, Grown>| {
             let all = of.values().map(|grown| grown.bytes).fold(0, u64::saturating_add);
             (all, all.saturating_sub(of.get(&None).map_or(0, |unknown| unknown.bytes)))
@@ -97,6 +100,31 @@ impl Growth {
         Lines { lines, bytes, attributed_bytes, peak_bytes: peak_all, peak_attributed_bytes }
     }
 
+    /// The same with what sleepers were seen for as nobody's, if there is anything else.
+    fn awake(
+        &self,
+        mut grown: FxHashMap<Option<StackId>, Grown>,
+    ) -> FxHashMap<Option<StackId>, Grown> {
+        /// The part of all that others must have been seen for, to speak for the rest: a percent.
+        const LEAST: u64 = 100;
+        let sleeps = |stack: &Option<StackId>| {
+            let line = stack.and_then(|stack| self.stacks.innermost(stack));
+            line.is_some_and(|line| self.rests(line))
+        };
+        let sum = |of: &dyn Fn(&Option<StackId>) -> bool| {
+            let some = grown.iter().filter(|(stack, _)| of(stack));
+            some.map(|(_, grown)| grown.bytes).fold(0, u64::saturating_add)
+        };
+        let (all, asleep) = (sum(&|_| true), sum(&sleeps));
+        let awake = sum(&|stack| stack.is_some() && !sleeps(stack));
+        if awake > all / LEAST && asleep > 0 {
+            grown.retain(|stack, _| !sleeps(stack));
+            let nobody = grown.entry(None).or_default();
+            nobody.bytes = nobody.bytes.saturating_add(asleep);
+        }
+        grown
+    }
+
     /// The stacks that made memory grow, now or at the peak, each with its bytes: what a flame graph
     /// is drawn of.
     #[must_use]
@@ -142,6 +170,16 @@ mod tests {
         }
         let lines = growth.lines();
         assert_eq!((lines.bytes, lines.attributed_bytes), (80, 40));
+        let rows = |growth: &Growth| -> Vec<(u32, u64)> {
+            growth.lines().lines.iter().map(|line| (line.frame.line, line.bytes)).collect()
+        };
+        // A line where threads sleep is not believed, unless there is no other.
+        let mut asleep = growth.clone();
+        let line = |growth: &Growth, stack| growth.stacks.innermost(stack).unwrap();
+        asleep.rest(line(&asleep, a));
+        assert_eq!(rows(&asleep), [(2, 80)]);
+        asleep.rest(line(&asleep, b));
+        assert_eq!(rows(&asleep), [(1, 60), (2, 20)]);
         let rows: Vec<_> =
             lines.lines.iter().map(|l| (l.frame.line, l.bytes, l.seen_bytes)).collect();
         assert_eq!(rows, [(1, 60, 30), (2, 20, 10)]);

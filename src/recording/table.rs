@@ -22,7 +22,7 @@ pub(super) struct Row {
 }
 
 /// The columns of whole numbers.
-const INTEGERS: [&str; 31] = [
+const INTEGERS: [&str; 32] = [
     "rss_bytes",
     "rss_min_bytes",
     "rss_max_bytes",
@@ -48,6 +48,7 @@ const INTEGERS: [&str; 31] = [
     "caller",
     "line",
     "samples",
+    "rests",
     "growth_bytes",
     "growth_sure_bytes",
     "peak_bytes",
