@@ -7,9 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cpython::discovery::{self, Binaries, DiscoveryError, Found};
+use crate::cpython::tracemalloc::Traces;
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
-use crate::heap::{self, Contents, Observed, WalkOptions, Walked};
+use crate::heap::{self, Contents, Observed, Surroundings, WalkOptions, Walked};
 use crate::limits::Limits;
 use crate::target::capture::{
     CaptureLimits, CapturedMemory, Rehearsal, be_the_first_to_go, capture, rehearse,
@@ -107,6 +108,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let attach = start.elapsed();
     let mut pause = Pause { mode: "stop".to_owned(), ..Pause::default() };
     let mut held = Duration::ZERO;
+    let traces = traces_of(&process, &found)?;
     // Before the stop, which would be what they wait for.
     let observed = Observed { pid: Some(pid), threads: threads::observe(pid) };
     // Our own page faults belong before the pause, and giving back what was not used behind it. A
@@ -115,7 +117,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         'T' | 't' => Rehearsal::default(),
         _ => rehearse(&process, &process.memory_map()?, &CaptureLimits::default())?,
     };
-    let (captured, map, capture_time, contents) = loop {
+    let (captured, map, capture_time, contents, traces) = loop {
         let paused = Paused::stop(&process, options.max_pause.unwrap_or(STOP_LIMIT))?;
         let stopped = Instant::now();
         if paused.is_frozen() {
@@ -137,6 +139,11 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         let capture_time = stopped.elapsed();
         // What was put off can be read only while the target stands still.
         heap::fetch_deferred(&captured, &found, options.limits);
+        let traces = traces.and_then(|traces| traces.table(&captured));
+        if let Some(traces) = &traces {
+            // What is not there is not found: objects then have no line.
+            let _ = captured.fetch(traces.buckets());
+        }
         let contents = options.contents.then(|| {
             let until = Instant::now() + stopped.elapsed().max(CONTENTS_WAIT);
             let until = until.min(limits.deadline.unwrap_or(until));
@@ -145,14 +152,16 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         captured.detach();
         held += paused.resume();
         pause.stops += 1;
-        break (captured, map, capture_time, contents);
+        break (captured, map, capture_time, contents, traces);
     };
     drop(rehearsal);
     pause.seconds = held.as_secs_f64();
     let before_walk = Instant::now();
     let contents = contents.as_ref();
-    let walk_options = WalkOptions { limits: options.limits, values: options.values, contents };
-    let walked = heap::walk(&captured, &map, &found, walk_options);
+    let traces = traces.as_ref();
+    let (limits, values) = (options.limits, options.values);
+    let walk_options = WalkOptions { limits, values, contents, traces };
+    let mut walked = heap::walk(&captured, &map, &found, walk_options);
     let walk = before_walk.elapsed();
     let timings = Timings {
         attach: attach.as_secs_f64(),
@@ -161,6 +170,13 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         total: start.elapsed().as_secs_f64(),
     };
     let threads = heap::threads(&captured, &found, options.limits, &walked.graph, &observed);
+    let surroundings = Surroundings {
+        map: &map,
+        saved: &captured.saved_ranges(),
+        os_threads: &observed.threads,
+        threads: &threads.threads,
+    };
+    heap::name_c_holders(&captured, &found, limits, &surroundings, &mut walked.graph);
     let facts = facts(&process, &found, &walked, pause, timings, &captured);
     let facts = Facts {
         threads: threads.threads,
@@ -169,6 +185,12 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         ..facts
     };
     Ok((facts, finish(walked.graph, &found, &captured)))
+}
+
+/// Where the tables of `tracemalloc` are in a process, which may run; nothing if it does not trace.
+fn traces_of(process: &Process, found: &Found) -> Result<Option<Traces>, TakeError> {
+    let live = PageCache::new(process.memory(), CACHE_BYTES);
+    Ok(Traces::find(&process.memory_map()?, &live, found))
 }
 
 /// Adds what was noticed besides the walk.

@@ -3,6 +3,7 @@
 pub mod circles;
 pub mod collection;
 pub mod components;
+pub mod containers;
 pub mod diff;
 pub mod dominators;
 pub mod filter;

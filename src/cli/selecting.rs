@@ -6,6 +6,7 @@ use crate::analysis::{Filter, GroupBy, Groups, Histogram, Selection};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::graph::{HeapGraph, ObjectId};
+use crate::report::text;
 use crate::snapshot::Snapshot;
 
 /// Reads the filter, before a target is stopped for it.
@@ -26,7 +27,9 @@ pub(super) fn groups(key: GroupKey, graph: &HeapGraph, facts: &Facts) -> Result<
         let thread = facts.threads.iter().find(|thread| thread.thread_id == id)?;
         Some(format!("thread \"{}\"", thread.name))
     };
-    let lines: Option<&dyn Fn(ObjectId) -> Option<String>> = None;
+    let line = |object: ObjectId| text::allocation::of(graph, object);
+    let lines: Option<&dyn Fn(ObjectId) -> Option<String>> =
+        if graph.allocations.is_empty() { None } else { Some(&line) };
     let known = Known { lines, threads: Some(&thread) };
     Ok(Groups::new(graph, by(key), known)?)
 }

@@ -5,6 +5,7 @@ pub mod emulate;
 pub mod layout;
 pub mod object;
 pub mod pymalloc;
+pub mod tracemalloc;
 pub mod version;
 
 pub use layout::Layout;

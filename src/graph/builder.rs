@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Anomalies, Csr, EdgeLabel, HeapGraph, Interner, LabelRun, ObjectFlags, ObjectId, Root,
-    RootKind, Shapes, StringId, TypeId, TypeRow,
+    Allocations, Anomalies, Csr, EdgeLabel, HeapGraph, Interner, LabelRun, ObjectFlags, ObjectId,
+    Root, RootKind, Shapes, SiteId, StringId, TypeId, TypeRow,
 };
 use crate::addr::Addr;
 
@@ -24,6 +24,8 @@ struct Draft {
     value: Option<StringId>,
     content_hash: Option<u64>,
     name: Option<StringId>,
+    site: Option<SiteId>,
+    spare_bytes: Option<u64>,
 }
 
 /// Collects objects and edges by address and puts them into rows.
@@ -36,6 +38,7 @@ pub struct GraphBuilder {
     type_ids: FxHashMap<StringId, TypeId>,
     roots: Vec<(RootKind, StringId, Addr)>,
     strings: Interner,
+    allocations: Allocations,
     anomalies: Anomalies,
 }
 
@@ -149,6 +152,23 @@ impl GraphBuilder {
         }
     }
 
+    /// Sets by how many bytes a container is larger than a copy of it would be.
+    pub fn spare(&mut self, object: Addr, bytes: u64) {
+        if let Some(draft) = self.objects.get_mut(&object) {
+            draft.spare_bytes = Some(bytes);
+        }
+    }
+
+    /// Sets where an object was allocated, the line that did it first.
+    pub fn allocated(&mut self, object: Addr, lines: &[(&str, u32)]) {
+        let lines: Vec<_> =
+            lines.iter().map(|&(file, line)| (self.strings.intern(file), line)).collect();
+        let site = self.allocations.intern(&lines);
+        if let Some(draft) = self.objects.get_mut(&object) {
+            draft.site = site;
+        }
+    }
+
     /// Marks a type: its sizes are estimates, or its referents were found by scanning.
     pub fn mark_type(&mut self, type_name: &str, estimated: bool, inferred: bool) {
         let ty = self.type_id(type_name);
@@ -187,6 +207,7 @@ impl GraphBuilder {
             types: self.types,
             strings: self.strings,
             anomalies: self.anomalies,
+            allocations: self.allocations,
             ..HeapGraph::default()
         };
         for (&addr, draft) in &self.objects {
@@ -215,6 +236,12 @@ impl GraphBuilder {
             }
             if let Some(name) = draft.name {
                 graph.names.insert(id, name);
+            }
+            if let Some(bytes) = draft.spare_bytes {
+                graph.spare_bytes.push_at(id, bytes);
+            }
+            if let Some(site) = draft.site {
+                graph.allocations.push_at(id, site);
             }
         }
         let rooted = self.roots.iter().filter_map(|&(kind, name, addr)| {

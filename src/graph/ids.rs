@@ -37,6 +37,10 @@ id! {
     StringId
 }
 id! {
+    /// A traceback in the graph's [`Allocations`](super::Allocations).
+    SiteId
+}
+id! {
     /// A list of edge labels in the graph's [`Shapes`](super::Shapes).
     ShapeId
 }

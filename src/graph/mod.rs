@@ -4,6 +4,7 @@
 //! can tell them apart. Rows are in ascending order of address, so the row number of an object is
 //! the rank of its address.
 
+mod allocation;
 mod anomaly;
 mod builder;
 mod column;
@@ -18,11 +19,12 @@ mod sparse;
 
 use rustc_hash::FxHashMap;
 
+pub use allocation::{Allocations, Line};
 pub use anomaly::{Anomalies, Anomaly};
 pub use builder::GraphBuilder;
 pub use column::{ByteColumn, ShapeColumn};
 pub use csr::Csr;
-pub use ids::{ObjectId, ShapeId, StringId, TypeId};
+pub use ids::{ObjectId, ShapeId, SiteId, StringId, TypeId};
 pub use interner::Interner;
 pub use root::{Root, RootKind};
 pub use shape::{EdgeLabel, LabelRun, Shapes};
@@ -123,6 +125,11 @@ pub struct HeapGraph {
     /// What code calls an object: of code objects `function (file:line)`, and behind it in brackets
     /// the variables of enclosing functions that it uses; of classes the full name.
     pub names: FxHashMap<ObjectId, StringId>,
+    /// By how many bytes a list, dictionary or set is larger than a copy of it would be, where that is
+    /// known.
+    pub spare_bytes: SparseColumn<u64>,
+    /// Where objects were allocated, if the target ran with `tracemalloc`.
+    pub allocations: Allocations,
     /// The types that have objects.
     pub types: Vec<TypeRow>,
     /// References from outside the heap.

@@ -14,7 +14,8 @@ use super::shapes::{RawShapes, ShapeBuilder};
 use super::types::{TypeCache, Types};
 use crate::addr::Addr;
 use crate::cpython::layout::features::HAVE_GC;
-use crate::cpython::object::{Count, EdgeSink, Label, Objects, Run, Sight, TypeInfo};
+use crate::cpython::object::{ArrowClasses, Count, EdgeSink, Label, Objects, Run, Sight, TypeInfo};
+use crate::cpython::tracemalloc::TraceTable;
 use crate::graph::{Anomalies, Csr, HeapGraph, ObjectFlags, ObjectId, Root};
 use crate::target::memory::Memory;
 
@@ -40,6 +41,11 @@ pub(super) struct Rows {
     pub(super) values: Vec<(ObjectId, String)>,
     pub(super) content_hashes: Vec<(ObjectId, u64)>,
     pub(super) names: Vec<(ObjectId, String)>,
+    pub(super) spare_bytes: Vec<(ObjectId, u64)>,
+    /// Objects, memory that they share with others, and how much that is, in bytes.
+    pub(super) shared_buffers: Vec<(ObjectId, Addr, u64)>,
+    /// Objects and where their tracebacks are.
+    pub(super) tracebacks: Vec<(ObjectId, Addr)>,
     /// Types with objects whose size is an estimate.
     pub(super) estimated: Vec<Addr>,
     /// Types with objects whose references are guessed.
@@ -58,6 +64,10 @@ pub(super) struct Build<'a, 'o, M> {
     pub(super) values: bool,
     /// What numbers the contents of texts and bytes, if they are wanted.
     pub(super) contents: Option<&'a Contents>,
+    /// The classes of Arrow's C++ objects.
+    pub(super) arrow: ArrowClasses,
+    /// Where blocks were allocated, if that is known.
+    pub(super) traces: Option<&'a TraceTable>,
 }
 
 impl<M: Memory> Build<'_, '_, M> {
@@ -65,7 +75,7 @@ impl<M: Memory> Build<'_, '_, M> {
     pub(super) fn run(&self, roots: &[RawRoot]) -> HeapGraph {
         let count = self.discovered.objects.seal();
         let addrs = self.discovered.objects.addrs(count);
-        let mut joint = Joint::new(self.objects, addrs.len());
+        let mut joint = Joint::new(self.objects, self.traces, addrs.len());
         // A few chunks at a time: what is decoded but not joined yet exists twice.
         let batch = CHUNK * rayon::current_num_threads() * CHUNKS_PER_THREAD;
         for (nth, batch_addrs) in addrs.chunks(batch).enumerate() {
@@ -154,6 +164,9 @@ impl<M: Memory> Build<'_, '_, M> {
             rows.inferred.push(ty.addr);
         }
         if ty.is_scanned() {
+            for (at, bytes) in self.objects.arrow_buffers(object, ty, &self.arrow) {
+                rows.shared_buffers.push((id, at, bytes));
+            }
             self.scan(object, ty, types, &mut sink);
         }
         if self.values
@@ -167,6 +180,17 @@ impl<M: Memory> Build<'_, '_, M> {
         }
         if let Some(name) = self.objects.code_name(object, ty) {
             rows.names.push((id, name));
+        }
+        // What cannot be read was noted with its size.
+        if self.contents.is_some()
+            && let Ok(Some(bytes)) = self.objects.spare_bytes(object, ty)
+        {
+            rows.spare_bytes.push((id, bytes));
+        }
+        let block = object - self.objects.block_offset(ty);
+        let traceback = |traces: &TraceTable| traces.traceback_of(self.objects.memory, block);
+        if let Some(traceback) = self.traces.and_then(traceback) {
+            rows.tracebacks.push((id, traceback));
         }
     }
 

@@ -8,7 +8,8 @@ use super::build::Rows;
 use super::shapes::ShapeResolver;
 use crate::addr::Addr;
 use crate::cpython::object::{Objects, TypeInfo};
-use crate::graph::{HeapGraph, ShapeId, TypeId, TypeRow};
+use crate::cpython::tracemalloc::{TraceFrame, TraceTable};
+use crate::graph::{HeapGraph, Line, ObjectId, ShapeId, SiteId, TypeId, TypeRow};
 use crate::target::memory::Memory;
 
 /// A graph that chunks are appended to. Its types are numbered as they come until all are known.
@@ -19,11 +20,20 @@ pub(super) struct Joint<'a, 'o, M> {
     numbers: FxHashMap<Addr, TypeId>,
     estimated: FxHashSet<Addr>,
     inferred: FxHashSet<Addr>,
+    objects: &'a Objects<'o, M>,
+    traces: Option<&'a TraceTable>,
+    sites: FxHashMap<Addr, Option<SiteId>>,
+    /// Memory that several objects share and that one of them owns.
+    owned: FxHashSet<Addr>,
 }
 
 impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
     /// A graph without rows, with room for so many.
-    pub(super) fn new(objects: &'a Objects<'o, M>, rows: usize) -> Self {
+    pub(super) fn new(
+        objects: &'a Objects<'o, M>,
+        traces: Option<&'a TraceTable>,
+        rows: usize,
+    ) -> Self {
         let mut graph = HeapGraph::default();
         // What cannot be reserved at once grows by and by.
         let _ = graph.shallow_bytes.try_reserve_exact(rows);
@@ -37,11 +47,33 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
             numbers: FxHashMap::default(),
             estimated: FxHashSet::default(),
             inferred: FxHashSet::default(),
+            objects,
+            traces,
+            sites: FxHashMap::default(),
+            owned: FxHashSet::default(),
+        }
+    }
+
+    /// Notes where objects were allocated; each traceback is read once.
+    fn allocations(&mut self, tracebacks: &[(ObjectId, Addr)]) {
+        let Some(traces) = self.traces else { return };
+        let graph = &mut self.graph;
+        for &(object, traceback) in tracebacks {
+            let site = *self.sites.entry(traceback).or_insert_with(|| {
+                let frames = traces.frames(self.objects, traceback);
+                let line = |frame: &TraceFrame| (graph.strings.intern(&frame.file), frame.line);
+                let lines: Vec<Line> = frames.iter().map(line).collect();
+                graph.allocations.intern(&lines)
+            });
+            if let Some(site) = site {
+                graph.allocations.push_at(object, site);
+            }
         }
     }
 
     /// Appends the rows of the next chunk.
     pub(super) fn append(&mut self, rows: Rows) {
+        self.allocations(&rows.tracebacks);
         for (addr, info) in rows.infos {
             self.numbers.entry(addr).or_insert_with(|| {
                 self.infos.push(info);
@@ -60,9 +92,19 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
         graph.hidden_referents.append(&rows.hidden);
         graph.buffer_bytes.extend(rows.buffers);
         graph.payload_bytes.extend(rows.payloads);
+        // What is shared is owned once: by the first of those that keep it.
+        for (object, at, bytes) in rows.shared_buffers {
+            if self.owned.insert(at) {
+                let sum = graph.buffer_bytes.entry(object).or_default();
+                *sum = sum.saturating_add(bytes);
+            }
+        }
         for (object, text) in rows.values {
             let text = graph.strings.intern(&text);
             graph.values.insert(object, text);
+        }
+        for (object, bytes) in rows.spare_bytes {
+            graph.spare_bytes.push_at(object, bytes);
         }
         for (object, number) in rows.content_hashes {
             graph.content_hashes.push_at(object, number);
@@ -92,6 +134,7 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
         graph.hidden_referents.shrink_to_fit();
         graph.shapes_of.shrink_to_fit();
         graph.content_hashes.shrink_to_fit();
+        graph.spare_bytes.shrink_to_fit();
         graph.hidden_shapes_of.shrink_to_fit();
         let mut infos: Vec<(usize, Arc<TypeInfo>)> = self.infos.into_iter().enumerate().collect();
         infos.sort_by_key(|(_, info)| info.addr);

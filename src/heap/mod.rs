@@ -12,6 +12,7 @@ mod deferred;
 mod discover;
 mod gc_lists;
 mod join;
+mod native;
 mod reader;
 mod recover;
 mod roots;
@@ -23,8 +24,9 @@ mod types;
 use crate::addr::{Addr, AddrRange};
 use crate::cpython::discovery::Found;
 use crate::cpython::emulate::Code;
-use crate::cpython::object::Objects;
+use crate::cpython::object::{ArrowClasses, Objects};
 use crate::cpython::pymalloc::{FreePools, Pymalloc};
+use crate::cpython::tracemalloc::TraceTable;
 use crate::facts::{AllocatorFacts, GenerationFacts};
 use crate::graph::{Anomalies, HeapGraph};
 use crate::limits::Limits;
@@ -33,6 +35,7 @@ use crate::target::memory::Memory;
 
 pub use contents::Contents;
 pub use deferred::fetch_deferred;
+pub use native::{Surroundings, name_c_holders};
 pub use threads::{Observed, Threads, threads};
 
 use address_set::AddressSet;
@@ -68,6 +71,8 @@ pub struct WalkOptions<'a> {
     pub values: bool,
     /// What numbers the contents of texts and bytes, if duplicates are to be found.
     pub contents: Option<&'a Contents>,
+    /// Where blocks were allocated, if the target keeps book of it.
+    pub traces: Option<&'a TraceTable>,
 }
 
 /// The interpreters of a process, the newest first, as its list has them.
@@ -195,6 +200,8 @@ pub fn walk(
         tracked: &tracked,
         values: options.values,
         contents: options.contents,
+        traces: options.traces,
+        arrow: ArrowClasses::default(),
     };
     let mut graph = code.settle_numbers(|| build.run(&roots));
     graph.anomalies.merge(&discovered.anomalies);

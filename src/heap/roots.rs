@@ -107,7 +107,35 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
                 self.add(RootKind::Interpreter, name, target, false);
             }
         }
+        if let Some(offset) = at.atexit {
+            self.atexit(interpreter + offset);
+        }
         self.threads(interpreter);
+    }
+
+    /// What `atexit.register` was told (3.10 and later; before, the module visits it): a list, or up to
+    /// 3.13 an array of functions with their arguments.
+    fn atexit(&mut self, state: Addr) {
+        let at = self.objects.layout.at.atexit_state;
+        let Some(count_at) = at.ncallbacks else {
+            return self.add_field(RootKind::Interpreter, "atexit", state, at.callbacks);
+        };
+        let memory = self.objects.memory;
+        let Some(Ok(array)) = at.callbacks.map(|offset| memory.addr(state + offset)) else {
+            return;
+        };
+        let count = memory.u32(state + count_at).unwrap_or(0).into();
+        for nth in 0..self.objects.limits.members.min(count) {
+            let Ok(callback) = memory.addr(array + nth * 8) else { return };
+            if callback.is_null() {
+                continue; // taken back
+            }
+            // atexit_py_callback: func, args, kwargs.
+            for field in [0, 8, 16] {
+                let name = format!("atexit callback {nth}");
+                self.add_field(RootKind::Interpreter, &name, callback, Some(field));
+            }
+        }
     }
 
     /// The table of interned strings, whose references are not counted.

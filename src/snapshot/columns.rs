@@ -46,6 +46,9 @@ message pyheap_snapshot {
   optional binary name (STRING);
   optional int64 content_hash;
   optional int64 thread_id;
+  optional int64 spare_bytes;
+  optional binary allocated_at (STRING);
+  optional binary traceback (STRING);
 }";
 
 /// The leaf below a list column.

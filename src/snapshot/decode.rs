@@ -43,6 +43,11 @@ pub(super) struct ObjectRows {
     pub(super) values: Vec<(usize, String)>,
     pub(super) content_hashes: Vec<Option<u64>>,
     pub(super) names: Vec<(usize, String)>,
+    pub(super) spare_bytes: Vec<Option<u64>>,
+    /// Each text of a traceback once, and for each row the index of its text; 0 is no text. No rows
+    /// if the file has none.
+    pub(super) traceback_texts: Vec<String>,
+    pub(super) tracebacks: Vec<usize>,
     /// Each text of label runs once, and for each row the index of its text; 0 is no text.
     pub(super) run_texts: Vec<String>,
     pub(super) runs: Vec<usize>,
@@ -86,6 +91,7 @@ impl<'m> GroupReader<'m> {
     /// The rows, which are objects.
     pub(super) fn objects(&self) -> Result<ObjectRows, Fault> {
         let mut texts = Texts::default();
+        let mut tracebacks = Texts::default();
         Ok(ObjectRows {
             addrs: self.each::<Int64Type, _>("address", |at| Ok(Addr(at.cast_unsigned())))?,
             types: self.types()?,
@@ -100,7 +106,10 @@ impl<'m> GroupReader<'m> {
             payload_bytes: self.sparse_bytes("payload_bytes")?,
             values: self.texts("value")?,
             names: self.texts("name")?,
-            content_hashes: self.content_hashes()?,
+            content_hashes: self.added_numbers("content_hash")?,
+            spare_bytes: self.added_numbers("spare_bytes")?,
+            tracebacks: self.tracebacks(&mut tracebacks)?,
+            traceback_texts: tracebacks.texts,
             runs: self.runs("label_runs", &mut texts)?,
             hidden_runs: self.runs("hidden_label_runs", &mut texts)?,
             run_texts: texts.texts,
@@ -199,8 +208,7 @@ impl<'m> GroupReader<'m> {
     }
 
     /// Nothing for any row of a file from before the column was there.
-    fn content_hashes(&self) -> Result<Vec<Option<u64>>, Fault> {
-        let leaf = "content_hash";
+    fn added_numbers(&self, leaf: &str) -> Result<Vec<Option<u64>>, Fault> {
         if !self.has(leaf) {
             return Ok(vec![None; self.rows]);
         }
@@ -208,6 +216,11 @@ impl<'m> GroupReader<'m> {
         let mut values = column.values.into_iter().map(i64::cast_unsigned);
         let rows = column.definitions.iter();
         Ok(rows.map(|&defined| (defined == 1).then(|| values.next()).flatten()).collect())
+    }
+
+    /// Nothing for a file from before the column was there.
+    fn tracebacks(&self, texts: &mut Texts) -> Result<Vec<usize>, Fault> {
+        if self.has("traceback") { self.runs("traceback", texts) } else { Ok(Vec::new()) }
     }
 
     /// Whether the file has a column, which later versions added.

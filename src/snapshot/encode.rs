@@ -8,13 +8,14 @@ use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::SchemaDescriptor;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::allocations;
 use super::error::Fault;
 use super::label_runs;
 use super::label_texts::{LabelTexts, ListColumn};
 use super::plan::{RowGroup, RowKind};
-use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, Root, ShapeColumn, ShapeId};
+use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, Root, ShapeColumn, ShapeId, SiteId};
 
 /// A column of a row group, as it goes into the file.
 pub(super) struct EncodedColumn {
@@ -34,6 +35,8 @@ pub(super) struct Encoder<'g> {
     label_texts: LabelTexts<'g>,
     /// The text of each shape that was met.
     label_runs: Vec<Option<Option<ByteArray>>>,
+    /// The text of each traceback that was met.
+    tracebacks: FxHashMap<SiteId, ByteArray>,
 }
 
 impl<'g> Encoder<'g> {
@@ -56,6 +59,7 @@ impl<'g> Encoder<'g> {
             type_ids: type_ids.collect(),
             label_texts: LabelTexts::new(graph),
             label_runs: vec![None; graph.shapes.len()],
+            tracebacks: FxHashMap::default(),
         }
     }
 
@@ -123,7 +127,16 @@ impl<'g> Encoder<'g> {
         out.optional::<ByteArrayType>(ids.iter().map(|&id| name(id)))?;
         let content = |id| graph.content_hashes.get(id).map(u64::cast_signed);
         out.optional::<Int64Type>(ids.iter().map(|&id| content(id)))?;
-        out.nulls::<Int64Type>(1)
+        out.nulls::<Int64Type>(1)?;
+        let spare = |id| graph.spare_bytes.get(id).map(u64::cast_signed);
+        out.optional::<Int64Type>(ids.iter().map(|&id| spare(id)))?;
+        let line = |id| allocations::line(graph, id).map(|text| text.as_str().into());
+        out.optional::<ByteArrayType>(ids.iter().map(|&id| line(id)))?;
+        let mut tracebacks = Vec::with_capacity(ids.len());
+        for &id in ids {
+            tracebacks.push(self.traceback(id)?);
+        }
+        out.optional::<ByteArrayType>(tracebacks.into_iter())
     }
 
     fn roots(&self, group: &RowGroup, out: &mut ColumnsWriter<'_>) -> Result<(), Fault> {
@@ -155,7 +168,9 @@ impl<'g> Encoder<'g> {
         out.optional::<ByteArrayType>(roots.iter().map(name))?;
         out.nulls::<Int64Type>(1)?;
         let thread = |root: &Root| root.thread.map(u64::cast_signed);
-        out.optional::<Int64Type>(roots.iter().map(thread))
+        out.optional::<Int64Type>(roots.iter().map(thread))?;
+        out.nulls::<Int64Type>(1)?;
+        out.nulls::<ByteArrayType>(2)
     }
 
     fn labels(
@@ -170,6 +185,18 @@ impl<'g> Encoder<'g> {
             self.label_texts.push_row(&mut column, id, edges.of(id), shape);
         }
         column
+    }
+
+    /// The text of the traceback of an object; each is made once.
+    fn traceback(&mut self, object: ObjectId) -> Result<Option<ByteArray>, Fault> {
+        let Some(site) = self.graph.allocations.site_of(object) else { return Ok(None) };
+        if let Some(known) = self.tracebacks.get(&site) {
+            return Ok(Some(known.clone()));
+        }
+        let text = allocations::encode(self.graph, site).map_err(Fault::Inconsistent)?;
+        let text = ByteArray::from(text.into_bytes());
+        self.tracebacks.insert(site, text.clone());
+        Ok(Some(text))
     }
 
     /// The text of a shape, made once.

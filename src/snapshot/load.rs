@@ -15,7 +15,7 @@ use super::decode::{GroupReader, Known, ObjectRows, RootRow};
 use super::error::{Fault, SnapshotError};
 use super::footer::{self, RowGroupText};
 use super::plan::RowKind;
-use super::{Snapshot, columns, label_runs, pipeline};
+use super::{Snapshot, allocations, columns, label_runs, pipeline};
 use crate::graph::{Csr, HeapGraph, LabelRun, ObjectId, Root, ShapeId, TypeId};
 
 /// What every Parquet file begins and ends with.
@@ -273,6 +273,13 @@ fn append_objects(graph: &mut HeapGraph, rows: ObjectRows) -> Result<(), Fault> 
     graph.buffer_bytes.extend(rows.buffer_bytes.iter().map(|&(row, n)| (object(row), n)));
     graph.payload_bytes.extend(rows.payload_bytes.iter().map(|&(row, n)| (object(row), n)));
     graph.content_hashes.extend(rows.content_hashes);
+    graph.spare_bytes.extend(rows.spare_bytes);
+    let mut sites = vec![None];
+    for text in &rows.traceback_texts {
+        sites.push(Some(allocations::decode(text, graph).map_err(Fault::Damaged)?));
+    }
+    let site = |&number: &usize| sites.get(number).copied().flatten();
+    graph.allocations.extend(rows.tracebacks.iter().map(site));
     for (row, value) in rows.values {
         let value = graph.strings.intern(&value);
         graph.values.insert(object(row), value);

@@ -2,6 +2,7 @@
 //! Parquet file (`docs/snapshot-format.md`). A file is as hostile as a target: all that it claims
 //! is checked before it is believed.
 
+mod allocations;
 mod checksum;
 mod columns;
 mod decode;

@@ -6,9 +6,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::{CACHE_BYTES, TakeError, TakeOptions, note_disagreements};
 use crate::addr::Addr;
 use crate::cpython::discovery::{self, Binaries, DiscoveryError};
+use crate::cpython::tracemalloc::Traces;
 use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
-use crate::heap::{self, Contents, Observed, WalkOptions};
+use crate::heap::{self, Contents, Observed, Surroundings, WalkOptions};
 use crate::target::core::{BinaryState, CoreError, CoreFile, CoreOptions, CoreThread};
 use crate::target::{MappedFiles, Memory, PageCache};
 
@@ -39,13 +40,24 @@ pub fn take_core(
     let attach = start.elapsed() - capture;
     let contents = options.contents.then(Contents::default);
     let contents = contents.as_ref();
-    let walk_options = WalkOptions { limits: options.limits, values: options.values, contents };
+    let traces = Traces::find(map, &cached, &found).and_then(|traces| traces.table(&memory));
+    let traces = traces.as_ref();
+    let (limits, values) = (options.limits, options.values);
+    let walk_options = WalkOptions { limits, values, contents, traces };
     let before_walk = Instant::now();
-    let walked = heap::walk(&memory, map, &found, walk_options);
+    let mut walked = heap::walk(&memory, map, &found, walk_options);
     let walk = before_walk.elapsed();
     let threads = core.threads().iter().map(CoreThread::observed).collect();
     let observed = Observed { pid: None, threads };
     let threads = heap::threads(&memory, &found, options.limits, &walked.graph, &observed);
+    let writable = map.iter().filter(|mapping| mapping.write && mapping.read);
+    let surroundings = Surroundings {
+        map,
+        saved: &writable.map(|mapping| mapping.range).collect::<Vec<_>>(),
+        os_threads: &observed.threads,
+        threads: &threads.threads,
+    };
+    heap::name_c_holders(&memory, &found, limits, &surroundings, &mut walked.graph);
     let facts = Facts {
         process: ProcessFacts {
             pid: core.pid(),

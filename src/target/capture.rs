@@ -243,6 +243,12 @@ impl CapturedMemory {
         self.captured_bytes.load(Ordering::Relaxed)
     }
 
+    /// What was copied at once, by address.
+    #[must_use]
+    pub fn saved_ranges(&self) -> Vec<AddrRange> {
+        self.regions.ranges().collect()
+    }
+
     /// How many bytes were put off at first.
     #[must_use]
     pub const fn deferred_bytes(&self) -> u64 {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 
 use super::stat::Status;
+use crate::addr::Addr;
 
 /// A system call that a thread is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct OsThread {
     pub wchan: Option<String>,
     /// The call that it is in; none while it computes.
     pub call: Option<SystemCall>,
+    /// Its stack pointer; none while it computes.
+    pub stack_pointer: Option<Addr>,
 }
 
 /// The most threads that are looked at: each costs three small files.
@@ -49,13 +52,15 @@ fn thread(pid: u32, tid: u32) -> Option<OsThread> {
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/task/{tid}/{name}")).ok();
     let inner = status.get("NSpid").and_then(|tids| tids.split_ascii_whitespace().last());
     let wchan = read("wchan").map(|name| name.trim().to_owned());
+    let call = read("syscall");
     Some(OsThread {
         tid,
         namespace_tid: inner.and_then(|tid| tid.parse().ok()).unwrap_or(tid),
         name: status.get("Name").unwrap_or_default().to_owned(),
         state: status.get("State").and_then(|state| state.chars().next()).unwrap_or(' '),
         wchan: wchan.filter(|name| !name.is_empty() && name != "0"),
-        call: read("syscall").and_then(|text| parse_call(&text)),
+        call: call.as_deref().and_then(parse_call),
+        stack_pointer: call.as_deref().and_then(parse_stack_pointer),
     })
 }
 
@@ -70,6 +75,12 @@ fn parse_call(text: &str) -> Option<SystemCall> {
     // Without a stack pointer it is the short form of a thread outside of any call.
     words.next()?;
     Some(SystemCall { number, arguments })
+}
+
+/// The stack pointer is the last number but one in either form of `/proc/PID/task/TID/syscall`.
+fn parse_stack_pointer(text: &str) -> Option<Addr> {
+    let word = text.split_ascii_whitespace().rev().nth(1)?;
+    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok().map(Addr)
 }
 
 /// What a file descriptor of a process is.
@@ -181,6 +192,9 @@ mod tests {
     fn a_thread_is_in_a_call_or_not() {
         let text = "202 0x7f00 0x189 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7f01\n";
         let call = parse_call(text).unwrap();
+        assert_eq!(parse_stack_pointer(text), Some(Addr(0x7ffd)));
+        assert_eq!(parse_stack_pointer("-1 0x7ffd 0x7f01\n"), Some(Addr(0x7ffd)));
+        assert_eq!(parse_stack_pointer("running\n"), None);
         assert_eq!((call.number, call.arguments[0], call.arguments[5]), (202, 0x7f00, 0xffff_ffff));
         for text in ["running\n", "-1 0x7ffd 0x7f01\n", "", "202 0x1 0x2", "x 0x0"] {
             assert_eq!(parse_call(text), None, "{text}");

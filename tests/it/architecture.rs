@@ -21,6 +21,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["addr", "limits", "target", "cpython::version", "cpython::layout", "cpython::object"],
     ),
     ("cpython::emulate", &["addr", "target"]),
+    (
+        "cpython::tracemalloc",
+        &["addr", "limits", "target", "cpython::discovery", "cpython::layout", "cpython::object"],
+    ),
     ("cpython::object", &["addr", "limits", "target", "cpython::emulate", "cpython::layout"]),
     (
         "cpython::pymalloc",

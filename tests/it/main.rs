@@ -6,9 +6,11 @@
 mod support;
 
 mod architecture;
+mod arrays;
 mod bad_input;
 mod blocks;
 mod c_held;
+mod containers;
 mod core_files;
 mod damage;
 mod discovery;
@@ -18,12 +20,14 @@ mod guards;
 mod hangs;
 mod harm;
 mod leaks;
+mod native;
 mod offsets;
 mod pause;
 mod record;
 mod stacks;
 mod strings;
 mod tasks;
+mod traced;
 mod truth;
 mod types_doc;
 mod worker_tree;

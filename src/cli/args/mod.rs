@@ -104,7 +104,7 @@ pub(crate) enum Command {
     Cycles(CyclesArgs),
     /// Show what gc.collect() would free now, without running it
     Garbage(GarbageArgs),
-    /// Show duplicate strings and bytes, and what interning them would save
+    /// Show duplicate strings and bytes, and containers that cost more than what they hold
     Strings(StringsArgs),
     /// Show what every thread does and waits for, and who holds the GIL
     Stacks(StacksArgs),

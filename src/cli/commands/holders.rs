@@ -44,7 +44,7 @@ pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error
         json::write(context.out, "why", WhyJson::new(facts, graph, &held_by))?;
     } else {
         let layout = context.layout(&args.read.output);
-        text::why::write(context.out, facts, &name, &held_by, &layout)?;
+        text::why::write(context.out, facts, graph, &name, &held_by, &layout)?;
     }
     context.check(graph)
 }

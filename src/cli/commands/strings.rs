@@ -1,10 +1,12 @@
-//! `pyheap strings`: duplicate texts and bytes.
+//! `pyheap strings`: duplicate texts and bytes, and containers that cost more than what they hold.
 
+use crate::analysis::containers::{Containers, SameKeys};
 use crate::analysis::strings::Strings;
 use crate::analysis::{HeldBy, Path, Paths};
 use crate::cli::args::StringsArgs;
 use crate::cli::{Context, operands};
 use crate::error::Error;
+use crate::report::json::containers::ContainersJson;
 use crate::report::json::strings::StringsJson;
 use crate::report::{csv, json, text};
 use crate::source::Options;
@@ -25,7 +27,12 @@ pub(super) fn run(args: &StringsArgs, context: &mut Context<'_>) -> Result<(), E
         let paths = Paths::new(graph);
         let held_by: Vec<Path> =
             groups.iter().map(|group| paths.to(graph, group.example)).collect();
-        let document = StringsJson::new(facts, graph, strings, &held_by, args.addresses);
+        let containers = Containers::new(graph);
+        let first = |group: &SameKeys| group.objects.first().map(|&one| paths.to(graph, one));
+        let held: Vec<Path> = containers.same_keys.iter().filter_map(first).collect();
+        let containers = ContainersJson::new(graph, &containers, &held);
+        let document =
+            StringsJson::new(facts, graph, strings, &held_by, args.addresses, containers);
         json::write(context.out, "strings", document)?;
     } else if args.csv {
         csv::strings(context.out, graph, groups)?;
@@ -38,6 +45,12 @@ pub(super) fn run(args: &StringsArgs, context: &mut Context<'_>) -> Result<(), E
         };
         let held_by: Vec<Option<HeldBy>> = groups.iter().take(layout.limit).map(holder).collect();
         text::strings::write(context.out, facts, graph, strings, &held_by, &layout)?;
+        let containers = Containers::new(graph);
+        let holder =
+            |group: &SameKeys| paths.group(graph, group.objects.iter().copied()).into_iter().next();
+        let held_by: Vec<Option<HeldBy>> =
+            containers.same_keys.iter().take(layout.limit).map(holder).collect();
+        text::containers::write(context.out, graph, &containers, &held_by, &layout)?;
     }
     context.check(graph)
 }

@@ -73,6 +73,7 @@ fn objects_and_show_for_people() {
       size      48 B shallow, 0 B in buffers
       refcount  1, all found
       collector tracked, generation 0
+      allocated unknown: no tracemalloc (-X tracemalloc=10, tracemalloc.start(10))
 
     refers to 1
       .user  str at 0x1010

@@ -15,6 +15,12 @@ fn duplicates_are_told_with_their_holder_and_what_was_left_out() {
 
       3.9 KiB saved  3 × 2.0 KiB  str at 0x1000
       100.0 % held by module app.tags → list[*] → str
+
+    containers (without those of instances and modules)
+
+    count  bytes  empty  bytes  single  bytes  roomy  spare  type
+        1   96 B      -      -       -      -      -      -  list
+    roomy: larger than a copy would be, by so many bytes to spare
     ");
     let (out, ..) = pyheap("strings texts.parquet --values");
     assert!(out.contains("\"text 5\""), "{out}");

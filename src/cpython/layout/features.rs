@@ -135,6 +135,15 @@ pub enum GcStats {
     Rings,
 }
 
+/// How the tables of `tracemalloc` keep what belongs to a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TraceTables {
+    /// In the entry, behind the key (`Modules/hashtable.h`).
+    Inline,
+    /// Behind a pointer in the entry (3.9, bpo-40609).
+    Pointers,
+}
+
 /// All features of one interpreter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Features {
@@ -165,6 +174,8 @@ pub struct Features {
     pub static_type_dict: StaticTypeDict,
     /// Where the collector's statistics are.
     pub gc_stats: GcStats,
+    /// How `tracemalloc` keeps its traces.
+    pub trace_tables: TraceTables,
     /// Whether the objects of heap types that C code made visit their type (3.9, bpo-40217).
     pub heap_objects_visit_type: bool,
     /// Whether a generator whose frame is cleared visits its code object (3.14).
@@ -277,6 +288,7 @@ impl Features {
                 StaticTypeDict::InType
             },
             gc_stats: if since(15) { GcStats::Rings } else { GcStats::Array },
+            trace_tables: if since(9) { TraceTables::Pointers } else { TraceTables::Inline },
             heap_objects_visit_type: since(9),
             cleared_generator_visits_code: since(14),
             dict_visits_inline_values: version >= Version::new(3, 13, 13),

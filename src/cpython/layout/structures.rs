@@ -82,9 +82,9 @@ structures! {
     /// `PyTupleObject` (`Include/cpython/tupleobject.h`).
     Tuple from "PyTupleObject" { ob_item }
     /// `PySetObject` (`Include/setobject.h`).
-    Set from "PySetObject" { mask, table, smalltable }
+    Set from "PySetObject" { used, mask, table, smalltable }
     /// `PyDictObject` (`Include/cpython/dictobject.h`).
-    Dict from "PyDictObject" { sizeof, ma_keys, ma_values }
+    Dict from "PyDictObject" { sizeof, ma_used, ma_keys, ma_values }
     /// `struct _dictkeysobject` (`Include/internal/pycore_dict.h`).
     DictKeysObject from "_dictkeysobject" {
         dk_refcnt, dk_usable, dk_nentries, dk_indices;
@@ -237,7 +237,7 @@ structures! {
         codecs_search_path = "codecs.search_path", codecs_search_cache = "codecs.search_cache",
         codecs_error_registry = "codecs.error_registry", codec_search_path, codec_search_cache,
         codec_error_registry, dict, sysdict_copy, builtins_copy, before_forkers,
-        after_forkers_parent, after_forkers_child, pyexitmodule, obmalloc, feature_flags,
+        after_forkers_parent, after_forkers_child, pyexitmodule, atexit, obmalloc, feature_flags,
         audit_hooks, object_state, types_builtins = "types.builtins",
         types_for_extensions = "types.for_extensions",
         interned_strings = "cached_objects.interned_strings", objreduce = "cached_objects.objreduce",
@@ -260,6 +260,8 @@ structures! {
         arenas = "mgmt.arenas", maxarenas = "mgmt.maxarenas",
         raw_allocated_blocks = "mgmt.raw_allocated_blocks",
     }
+    /// `struct atexit_state` (`Include/internal/pycore_atexit.h`), 3.10 and later.
+    AtexitState from "atexit_state" { ; callbacks, ncallbacks }
     /// `PyThreadState` (`Include/cpython/pystate.h`).
     Thread from "PyThreadState" {
         prev, next, interp, dict, async_exc, thread_id, context, exc_info, exc_state, c_profileobj,
@@ -338,6 +340,7 @@ pub struct Structures {
     pub task: Task,
     pub hamt_array: HamtArray,
     pub hamt_bitmap: HamtBitmap,
+    pub atexit_state: AtexitState,
     pub stg_dict: StgDict,
     pub stg_info: StgInfo,
     pub memory_view: MemoryView,
@@ -419,6 +422,7 @@ impl Structures {
             task: Task::from(offsets)?,
             hamt_array: HamtArray::from(offsets)?,
             hamt_bitmap: HamtBitmap::from(offsets)?,
+            atexit_state: AtexitState::from(offsets)?,
             stg_dict: StgDict::from(offsets)?,
             stg_info: StgInfo::from(offsets)?,
             memory_view: MemoryView::from(offsets)?,

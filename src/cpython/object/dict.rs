@@ -48,7 +48,7 @@ impl DictKeysView {
 }
 
 /// How many entries fit into a hash table (`USABLE_FRACTION`).
-const fn usable_fraction(size: u64) -> u64 {
+pub(super) const fn usable_fraction(size: u64) -> u64 {
     (size << 1) / 3
 }
 

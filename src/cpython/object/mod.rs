@@ -3,11 +3,14 @@
 //! Knows layouts, never versions; trusts nothing that it reads. A length that the target claims is
 //! proved by reading the last element before anything is allocated or looped over.
 
+mod arrow;
 mod attribute;
 mod awaits;
+mod compact;
 mod content;
 mod ctypes;
 mod dict;
+mod dtype;
 mod edge;
 mod element;
 mod foreign;
@@ -35,6 +38,7 @@ use crate::addr::Addr;
 use crate::limits::Limits;
 use crate::target::memory::{Memory, ReadError};
 
+pub use arrow::ArrowClasses;
 pub use content::Content;
 pub use dict::{DictEntry, DictKeysView};
 pub use edge::{EdgeSink, Label, Name, Run, Sight};

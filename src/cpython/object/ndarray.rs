@@ -17,11 +17,11 @@ const MEM_HANDLER: u64 = 88;
 const DESCR_TYPE_NUM: u64 = 28;
 const DESCR_ELSIZE_1: u64 = 32;
 const DESCR_ELSIZE_2: u64 = 40;
-/// `NPY_OBJECT`.
+/// `NPY_OBJECT` and `NPY_VOID`.
 const OBJECT_TYPE: i32 = 17;
-/// `NPY_ARRAY_OWNDATA` and `NPY_ARRAY_C_CONTIGUOUS`.
+const VOID_TYPE: i32 = 20;
+/// `NPY_ARRAY_OWNDATA`.
 const OWNDATA: u32 = 4;
-const CONTIGUOUS: u32 = 3;
 /// `NPY_MAXDIMS` is 32 in numpy 1 and 64 in numpy 2.
 const MAX_DIMENSIONS: u32 = 64;
 
@@ -31,8 +31,8 @@ pub(super) struct ArrayView {
     pub(super) items: u64,
     pub(super) item_bytes: u64,
     pub(super) owns_data: bool,
-    is_object: bool,
-    is_contiguous: bool,
+    /// Its items may hold references: it is of objects, or of structures.
+    has_references: bool,
     data: Addr,
 }
 
@@ -52,11 +52,7 @@ impl<M: Memory> Objects<'_, M> {
             items = items.checked_mul(length).ok_or_else(|| implausible(length))?;
         }
         let descr = self.memory.addr(object + DESCR)?;
-        // numpy 1 has flags and a type number before a 32-bit size; in numpy 2 that word is the
-        // upper half of other fields and the size follows.
-        let old = u64::from(self.memory.u32(descr + DESCR_ELSIZE_1)?);
-        let item_bytes =
-            if self.is_new_descr(descr)? { self.memory.u64(descr + DESCR_ELSIZE_2)? } else { old };
+        let item_bytes = self.item_bytes(descr)?;
         if item_bytes > 1 << 40 {
             return Err(implausible(item_bytes));
         }
@@ -67,16 +63,28 @@ impl<M: Memory> Objects<'_, M> {
             items,
             item_bytes,
             owns_data: flags & OWNDATA != 0,
-            is_object: self.memory.i32(descr + DESCR_TYPE_NUM)? == OBJECT_TYPE,
-            is_contiguous: flags & CONTIGUOUS != 0,
+            has_references: matches!(
+                self.memory.i32(descr + DESCR_TYPE_NUM)?,
+                OBJECT_TYPE | VOID_TYPE
+            ),
             data: self.memory.addr(object + DATA)?,
+        })
+    }
+
+    /// The size of an item, in bytes.
+    pub(super) fn item_bytes(&self, descr: Addr) -> Result<u64, DecodeError> {
+        // numpy 1 has flags and a type number before a 32-bit size; in numpy 2 that word is the
+        // upper half of other fields and the size follows.
+        Ok(match self.is_new_descr(descr)? {
+            true => self.memory.u64(descr + DESCR_ELSIZE_2)?,
+            false => self.memory.u32(descr + DESCR_ELSIZE_1)?.into(),
         })
     }
 
     /// Whether a dtype has the layout of numpy 2: there a 64-bit flags field stands at 32, whose
     /// upper half is zero, and the 64-bit size at 40; in numpy 1 the word at 32 is the size and the
     /// alignment, which is never zero, and at 40 stands a pointer or null.
-    fn is_new_descr(&self, descr: Addr) -> Result<bool, DecodeError> {
+    pub(super) fn is_new_descr(&self, descr: Addr) -> Result<bool, DecodeError> {
         let alignment_or_flags = self.memory.u32(descr + DESCR_ELSIZE_1 + 4)?;
         Ok(alignment_or_flags == 0)
     }
@@ -95,14 +103,38 @@ impl<M: Memory> Objects<'_, M> {
         if view.owns_data {
             self.field(object + MEM_HANDLER, hide, Label::Field("mem_handler"), sink)?;
         }
-        // A view's items are those of its base, which owns them.
-        if !view.is_object || !view.owns_data {
+        // A view's items are those of its base, which owns them. What is owned is without gaps, in
+        // whichever order.
+        if !view.has_references || !view.owns_data {
             return Ok(());
         }
-        if view.is_contiguous {
-            self.words(view.data, view.items, "the items of an ndarray", |nth, item| {
+        let what = "the items of an ndarray";
+        let descr = self.memory.addr(object + DESCR)?;
+        let offsets = self.item_references(descr)?;
+        if offsets == [0] && view.item_bytes == 8 {
+            return self.words(view.data, view.items, what, |nth, item| {
                 sink.in_run(hide, item, Run::Items, nth);
-            })?;
+            });
+        }
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let count = u32::try_from(view.items).map_err(|_| DecodeError::Implausible {
+            what,
+            addr: object,
+            value: view.items,
+        })?;
+        if let (Some(last), Some(&offset)) = (view.items.checked_sub(1), offsets.last()) {
+            // The last item that the header claims must be there.
+            self.memory.u64(view.data + last * view.item_bytes + offset)?;
+        }
+        for nth in 0..count {
+            let item = view.data + u64::from(nth) * view.item_bytes;
+            for &offset in &offsets {
+                if let Some(target) = self.reference(item + offset)? {
+                    sink.in_run(hide, target, Run::Items, nth);
+                }
+            }
         }
         Ok(())
     }

@@ -65,6 +65,15 @@ impl<M: Memory> Objects<'_, M> {
         head + if managed { 2 * POINTER } else { 0 }
     }
 
+    /// How far into its block an object of a type begins (`_PyType_PreHeaderSize`): behind the
+    /// collector's header and the words of a managed dictionary, in bytes.
+    #[must_use]
+    pub fn block_offset(&self, ty: &TypeInfo) -> u64 {
+        let head = if ty.has(HAVE_GC) { self.layout.gc_head_size } else { 0 };
+        let managed = self.layout.has.pre_header_flags & (MANAGED_DICT | MANAGED_WEAKREF);
+        head + if ty.has(managed) { 2 * POINTER } else { 0 }
+    }
+
     /// `object.__sizeof__`: the structure and its items.
     fn generic_size(&self, object: Addr, ty: &TypeInfo) -> Result<Size, DecodeError> {
         let items = match ty.tp_itemsize {

@@ -237,7 +237,7 @@ impl<M: Memory> Objects<'_, M> {
     }
 
     /// Whether there is a `str` at an address.
-    pub(super) fn is_str(&self, object: Addr) -> Result<bool, DecodeError> {
+    pub fn is_str(&self, object: Addr) -> Result<bool, DecodeError> {
         use crate::cpython::layout::features::UNICODE_SUBCLASS;
         if object.is_null() || !object.is_aligned(8) {
             return Ok(false);

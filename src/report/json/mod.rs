@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 pub mod check;
+pub mod containers;
 pub mod diff;
 pub mod garbage;
 pub mod histogram;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::analysis::references::{Referrer, unexplained};
 use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, ShapeColumn};
+use crate::report::text;
 
 /// One object.
 #[derive(Debug, Serialize)]
@@ -26,6 +27,19 @@ pub struct ObjectJson<'a> {
     hidden_labels: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spare_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocated_at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    traceback: Vec<LineJson<'a>>,
+}
+
+/// A line of a program.
+#[derive(Debug, Serialize)]
+struct LineJson<'a> {
+    file: &'a str,
+    line: u32,
 }
 
 impl<'a> ObjectJson<'a> {
@@ -51,8 +65,18 @@ impl<'a> ObjectJson<'a> {
             hidden_referents: addresses(graph, graph.hidden_referents.of(object)),
             hidden_labels: labels(graph, object, &graph.hidden_referents, &graph.hidden_shapes_of),
             value: graph.values.get(&object).map(|&value| graph.strings.text(value)),
+            spare_bytes: graph.spare_bytes.get(object),
+            allocated_at: text::allocation::of(graph, object),
+            traceback: traceback(graph, object),
         }
     }
+}
+
+/// The lines that allocated an object, the innermost first.
+fn traceback(graph: &HeapGraph, object: ObjectId) -> Vec<LineJson<'_>> {
+    let site = graph.allocations.site_of(object).into_iter();
+    let lines = site.flat_map(|site| graph.allocations.lines(site));
+    lines.map(|&(file, line)| LineJson { file: graph.strings.text(file), line }).collect()
 }
 
 fn addresses(graph: &HeapGraph, objects: &[ObjectId]) -> Vec<String> {

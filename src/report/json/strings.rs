@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::containers::ContainersJson;
 use super::{RootJson, StepJson, steps};
 use crate::analysis::Path;
 use crate::analysis::strings::{StringGroup, StringType, Strings};
@@ -16,6 +17,7 @@ pub struct StringsJson<'a> {
     totals: Option<TotalsJson>,
     groups: Vec<GroupJson<'a>>,
     types: Vec<TypeJson<'a>>,
+    containers: ContainersJson<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +71,7 @@ impl<'a> StringsJson<'a> {
         strings: Option<&'a Strings>,
         held_by: &'a [Path],
         addresses: bool,
+        containers: ContainersJson<'a>,
     ) -> Self {
         let totals = strings.map(|strings| TotalsJson {
             objects: strings.types.iter().map(|ty| ty.objects).sum(),
@@ -109,6 +112,7 @@ impl<'a> StringsJson<'a> {
             totals,
             groups: groups.iter().zip(held_by).map(group).collect(),
             types: types.iter().map(ty).collect(),
+            containers,
         }
     }
 }

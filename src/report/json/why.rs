@@ -6,6 +6,7 @@ use super::{RootJson, StepJson, steps};
 use crate::analysis::HeldBy;
 use crate::facts::{Facts, ProcessFacts};
 use crate::graph::HeapGraph;
+use crate::report::text;
 use crate::report::units::share;
 
 /// How objects are held.
@@ -26,6 +27,9 @@ pub struct PathJson<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cycle: Vec<StepJson<'a>>,
     example: String,
+    /// Where the example was allocated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocated_at: Option<String>,
 }
 
 impl<'a> PathJson<'a> {
@@ -41,6 +45,7 @@ impl<'a> PathJson<'a> {
             steps: steps(&held.path.steps),
             cycle: steps(&held.cycle),
             example: graph.addr(held.example).to_string(),
+            allocated_at: text::allocation::of(graph, held.example),
         };
         held_by.iter().map(path).collect()
     }

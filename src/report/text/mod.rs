@@ -1,6 +1,8 @@
 //! Results for people.
 
+pub mod allocation;
 pub mod check;
+pub mod containers;
 pub mod cycles;
 pub mod diff;
 pub mod garbage;

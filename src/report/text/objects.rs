@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use rustc_hash::FxHashMap;
 
-use super::path;
+use super::{allocation, path};
 use crate::analysis::references::{Referrer, unexplained};
 use crate::graph::{HeapGraph, ObjectFlags, ObjectId};
 use crate::report::table::{Align, Table};
@@ -100,6 +100,7 @@ pub fn show(
         "not tracked".to_owned()
     };
     writeln!(out, "  collector {collector}")?;
+    allocated(out, graph, object, layout)?;
     if let Some(&value) = graph.values.get(&object) {
         let text = graph.strings.text(value).replace(char::is_control, "\u{fffd}");
         writeln!(out, "  value     {text}")?;
@@ -127,6 +128,28 @@ pub fn show(
         writeln!(out, "  {}", holder(graph, referrer))?;
     }
     rest(out, *count, layout)
+}
+
+/// Where it was allocated; who called is told below.
+fn allocated(
+    out: &mut dyn Write,
+    graph: &HeapGraph,
+    object: ObjectId,
+    layout: &Layout,
+) -> io::Result<()> {
+    let Some(site) = graph.allocations.site_of(object) else {
+        if !graph.allocations.is_empty() {
+            return writeln!(out, "  allocated before tracemalloc was started");
+        }
+        let how = format!("  allocated unknown: no tracemalloc ({})", allocation::HOW_TO_TRACE);
+        return writeln!(out, "{}", layout.style.dim(&how));
+    };
+    for (nth, &line) in graph.allocations.lines(site).iter().enumerate() {
+        let word = if nth == 0 { "allocated at" } else { "         from" };
+        let line = allocation::line(graph, line).replace(char::is_control, "\u{fffd}");
+        writeln!(out, "  {word} {line}")?;
+    }
+    Ok(())
 }
 
 fn rest(out: &mut dyn Write, count: u64, layout: &Layout) -> io::Result<()> {

@@ -26,7 +26,11 @@ pub fn label(label: &str) -> String {
 pub fn line(path: &Path, full_names: bool) -> String {
     let word = path.root.origin.name().replace('_', " ");
     let root = match path.root.origin {
-        Origin::Root(RootKind::C) => format!("C code ({})", path.root.name),
+        // The place where the address stands, or how many references are not explained.
+        Origin::Root(RootKind::C) if path.root.name.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("C code ({})", path.root.name)
+        }
+        Origin::Root(RootKind::C) => format!("C code: {}", path.root.name),
         _ if path.root.name.is_empty() => word,
         _ if full_names => format!("{word} {}", path.root.name),
         _ => format!("{word} {}", short_place(&path.root.name)),

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::path;
+use super::{allocation, path};
 use crate::analysis::HeldBy;
 use crate::facts::Facts;
+use crate::graph::HeapGraph;
 use crate::report::{Layout, short_type, units};
 
 /// The ways in which some objects are held, most bytes first.
@@ -14,6 +15,7 @@ use crate::report::{Layout, short_type, units};
 pub fn write(
     out: &mut dyn Write,
     facts: &Facts,
+    graph: &HeapGraph,
     name: &str,
     held_by: &[HeldBy],
     layout: &Layout,
@@ -28,6 +30,12 @@ pub fn write(
         let line = path::holder(held, layout.full_names);
         let line = path::wrapped(&line, layout.width, 28, 12);
         writeln!(out, "  {share:>7}  {:>9}  {line}", units::count(held.objects))?;
+        if let Some(line) = allocation::of(graph, held.example) {
+            let which = if held.objects == 1 { "" } else { "one of them " };
+            let line = line.replace(char::is_control, "\u{fffd}");
+            let line = format!("{which}allocated at {line}");
+            writeln!(out, "{:23}{}", "", layout.style.dim(&line))?;
+        }
     }
     let hidden = held_by.len().saturating_sub(layout.limit);
     if hidden > 0 {

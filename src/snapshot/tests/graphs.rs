@@ -76,7 +76,15 @@ pub(super) fn random_snapshot(seed: u64, objects: usize, roots: usize) -> Snapsh
             graph.names.insert(id, names[random.below(names.len())]);
         }
         if random.below(3) == 0 {
+            let lines: Vec<_> = (0..1 + random.below(3))
+                .map(|_| (names[random.below(names.len())], random.below_u32(9)))
+                .collect();
+            let site = graph.allocations.intern(&lines).unwrap();
+            graph.allocations.push_at(id, site);
+        }
+        if random.below(3) == 0 {
             graph.content_hashes.push_at(id, random.next() >> random.below(64));
+            graph.spare_bytes.push_at(id, random.next() >> random.below(64));
         }
     }
     let kinds = [RootKind::Module, RootKind::Frame, RootKind::C, RootKind::StaticType];
@@ -182,6 +190,13 @@ pub(super) fn assert_same(left: &Snapshot, right: &Snapshot) {
     };
     assert_eq!(names(a), names(b));
     for object in a.ids() {
+        let lines = |graph: &HeapGraph| -> Vec<_> {
+            let lines = graph.allocations.site_of(object).into_iter();
+            let lines = lines.flat_map(|site| graph.allocations.lines(site));
+            lines.map(|&(file, line)| (graph.strings.text(file).to_owned(), line)).collect()
+        };
+        assert_eq!(lines(a), lines(b));
+        assert_eq!(a.spare_bytes.get(object), b.spare_bytes.get(object));
         assert_eq!(a.content_hashes.get(object), b.content_hashes.get(object));
         // One beyond the end: what has no label must have none again.
         for nth in 0..=a.referents.of(object).len() {

@@ -91,6 +91,11 @@ impl Regions {
         usize::try_from(mixed).unwrap_or(0) & (self.table.len() - 1)
     }
 
+    /// The ranges that were copied, by address.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = AddrRange> + '_ {
+        self.regions.iter().map(|region| region.range)
+    }
+
     /// The copied bytes from an address to the end of its region.
     #[inline]
     pub(super) fn at(&self, addr: Addr) -> Option<&[u8]> {

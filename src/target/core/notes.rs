@@ -25,6 +25,7 @@ impl CoreThread {
             namespace_tid: self.tid,
             state: ' ',
             call: self.system_call(),
+            stack_pointer: self.stack_pointer(),
             ..OsThread::default()
         }
     }

@@ -1,0 +1,63 @@
+//! What only C code holds is told with the place where its address stands.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::support::fixture::Fixture;
+use crate::support::pythons::{self, Python};
+use crate::support::run::Run;
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn pyheap(args: &[&str]) -> Result<Run> {
+    Run::of(Path::new(env!("CARGO_BIN_EXE_pyheap")), args)
+}
+
+/// A class, the kind of its root, and how its name begins.
+const HELD: [(&str, &str, &str); 5] = [
+    ("__main__.InData", "c", "data of libc"),
+    ("__main__.OnStack", "c", "C stack of thread "),
+    ("__main__.InPymalloc", "c", "1 reference"),
+    ("__main__.Freed", "c", "1 reference"),
+    ("__main__.AtExit", "interpreter", "atexit"),
+];
+
+fn one(python: &Python) -> Result<()> {
+    let fixtures = workspace().join("python-fixtures");
+    let fixture = Fixture::start(python, &fixtures, "native", &[])?;
+    fixture.settle()?;
+    let file = fixture.folder().join("heap.parquet");
+    let file = file.to_str().context("not UTF-8")?;
+    let pid = fixture.pid().to_string();
+    pyheap(&["snapshot", "-p", &pid, "-o", file, "--json"])?.json()?;
+    for (class, kind, begins) in HELD {
+        if class == "__main__.AtExit" && python.version.1 < 10 {
+            continue; // the module keeps them
+        }
+        let why = pyheap(&["why", file, class, "--json"])?.json()?;
+        let root = &why["paths"][0]["root"];
+        let name = root["name"].as_str().unwrap_or_default();
+        ensure!(root["kind"] == kind && name.starts_with(begins), "{class}: {root}");
+        if class == "__main__.OnStack" {
+            ensure!(name.ends_with("(in C code)"), "{root}");
+        }
+    }
+    let why = pyheap(&["why", file, "__main__.InData"])?;
+    ensure!(why.stdout.contains("C code: data of libc"), "{}", why.stdout);
+    Ok(())
+}
+
+#[test]
+fn what_c_code_holds_is_told_with_its_place() -> Result<()> {
+    let mut failures = Vec::new();
+    for python in pythons::find(workspace())? {
+        if let Err(error) = one(&python) {
+            failures.push(format!("{}: {error:#}", python.label()));
+        }
+    }
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}
