@@ -8,16 +8,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cpython::discovery::{self, Binaries, DiscoveryError, Found};
 use crate::cpython::tracemalloc::Traces;
-use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
+use crate::facts::{
+    Facts, InterpreterFacts, MemoryFacts, Pause, ProcessFacts, ThreadFacts, Timings,
+};
+use crate::footprint::{self, Evidence};
 use crate::graph::HeapGraph;
-use crate::heap::{self, Contents, Observed, Surroundings, WalkOptions, Walked};
+use crate::heap::{self, Contents, Observed, Surroundings, Threads, WalkOptions, Walked};
 use crate::limits::Limits;
 use crate::target::capture::{
     CaptureLimits, CapturedMemory, Rehearsal, be_the_first_to_go, capture, rehearse,
 };
 use crate::target::pause::{PauseError, Paused};
 use crate::target::process::{AttachError, Process};
-use crate::target::{CaptureError, CoreError, PageCache, threads};
+use crate::target::threads::OsThread;
+use crate::target::{CaptureError, CoreError, MemoryMap, PageCache, Smaps, threads};
 pub use outlook::Outlook;
 pub use post_mortem::take_core;
 
@@ -154,6 +158,8 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         pause.stops += 1;
         break (captured, map, capture_time, contents, traces);
     };
+    // Soon after: what the target does meanwhile shows as unexplained.
+    let smaps = Smaps::read(pid);
     drop(rehearsal);
     pause.seconds = held.as_secs_f64();
     let before_walk = Instant::now();
@@ -178,13 +184,42 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     };
     heap::name_c_holders(&captured, &found, limits, &surroundings, &mut walked.graph);
     let facts = facts(&process, &found, &walked, pause, timings, &captured);
-    let facts = Facts {
+    let seen = (observed.threads.as_slice(), threads.threads.as_slice());
+    let memory = footprint_of(&captured, &process, &map, smaps.as_ref(), &walked, seen);
+    let facts = Facts { memory: Some(memory), ..with_threads(facts, threads) };
+    Ok((facts, finish(walked.graph, &found, &captured)))
+}
+
+/// Where the memory is; `seen` are the threads as the kernel and as the interpreter know them.
+fn footprint_of(
+    captured: &CapturedMemory,
+    process: &Process,
+    map: &MemoryMap,
+    smaps: Option<&Smaps>,
+    walked: &Walked,
+    seen: (&[OsThread], &[ThreadFacts]),
+) -> MemoryFacts {
+    let evidence = Evidence {
+        map,
+        files: process,
+        present: captured.present(),
+        smaps,
+        pymalloc: &walked.pymalloc,
+        graph: &walked.graph,
+        os_threads: seen.0,
+        threads: seen.1,
+    };
+    footprint::measure(captured, evidence)
+}
+
+/// Adds what the threads were doing.
+fn with_threads(facts: Facts, threads: Threads) -> Facts {
+    Facts {
         threads: threads.threads,
         deadlocks: threads.deadlocks,
         asynchronous: threads.asynchronous,
         ..facts
-    };
-    Ok((facts, finish(walked.graph, &found, &captured)))
+    }
 }
 
 /// Where the tables of `tracemalloc` are in a process, which may run; nothing if it does not trace.

@@ -1,6 +1,7 @@
 //! Plain facts about a target, as they go into JSON and into files. No behaviour.
 
 mod allocator;
+mod memory;
 mod python_process;
 mod tasks;
 mod threads;
@@ -8,6 +9,9 @@ mod threads;
 use serde::{Deserialize, Serialize};
 
 pub use allocator::{AllocatorFacts, ArenaFacts};
+pub use memory::{
+    MallocArenaFacts, MallocFacts, MemoryDetail, MemoryFacts, MemoryPart, ReclaimableFacts,
+};
 pub use python_process::PythonProcess;
 pub use tasks::{AsyncFacts, LoopFacts, PoolFacts, TaskExceptionFacts, TaskFacts, TaskWaitFacts};
 pub use threads::{FrameFacts, LocalFacts, ThreadFacts, WaitFacts};
@@ -117,6 +121,9 @@ pub struct Facts {
     /// The process that traced it when it was read, if one did.
     #[serde(default)]
     pub tracer: Option<u32>,
+    /// Where its memory is; null in files of older versions.
+    #[serde(default)]
+    pub memory: Option<MemoryFacts>,
     /// The threads that have a Python state; what they were doing.
     #[serde(default)]
     pub threads: Vec<ThreadFacts>,

@@ -7,10 +7,14 @@ use super::{CACHE_BYTES, TakeError, TakeOptions, note_disagreements};
 use crate::addr::Addr;
 use crate::cpython::discovery::{self, Binaries, DiscoveryError};
 use crate::cpython::tracemalloc::Traces;
-use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
+use crate::facts::{
+    Facts, InterpreterFacts, MemoryFacts, Pause, ProcessFacts, ThreadFacts, Timings,
+};
+use crate::footprint::{self, Evidence};
 use crate::graph::HeapGraph;
-use crate::heap::{self, Contents, Observed, Surroundings, WalkOptions};
+use crate::heap::{self, Contents, Observed, Surroundings, WalkOptions, Walked};
 use crate::target::core::{BinaryState, CoreError, CoreFile, CoreOptions, CoreThread};
+use crate::target::threads::OsThread;
 use crate::target::{MappedFiles, Memory, PageCache};
 
 /// Reads the heap of a core file.
@@ -58,6 +62,7 @@ pub fn take_core(
         threads: &threads.threads,
     };
     heap::name_c_holders(&memory, &found, limits, &surroundings, &mut walked.graph);
+    let memory = footprint_of(&core, &walked, &observed.threads, &threads.threads);
     let facts = Facts {
         process: ProcessFacts {
             pid: core.pid(),
@@ -77,6 +82,7 @@ pub fn take_core(
             total: start.elapsed().as_secs_f64(),
         },
         captured_bytes: core.saved_bytes(),
+        memory: Some(memory),
         generations: walked.generations,
         gc_enabled: walked.gc_enabled,
         allocator: walked.allocator,
@@ -90,6 +96,26 @@ pub fn take_core(
     note_disagreements(&mut graph, &found);
     note_losses(&mut graph, &core);
     Ok((facts, graph))
+}
+
+/// Where the memory is, as far as the file tells.
+fn footprint_of(
+    core: &CoreFile,
+    walked: &Walked,
+    os_threads: &[OsThread],
+    threads: &[ThreadFacts],
+) -> MemoryFacts {
+    let evidence = Evidence {
+        map: core.memory_map(),
+        files: core,
+        present: &core.saved_memory(),
+        smaps: None,
+        pymalloc: &walked.pymalloc,
+        graph: &walked.graph,
+        os_threads,
+        threads,
+    };
+    footprint::measure(&core.memory(), evidence)
 }
 
 /// When the core was written, in seconds since 1970: the state is of that time.

@@ -23,6 +23,7 @@ use deferred::Deferred;
 pub use forecast::Forecast;
 pub use headroom::be_the_first_to_go;
 use plan::Plan;
+pub(crate) use plan::without;
 use regions::{Region, Regions};
 pub use rehearsal::{Rehearsal, rehearse};
 use std::io;
@@ -112,6 +113,8 @@ pub struct CapturedMemory {
     deferred_bytes: u64,
     deferred_blocks: Vec<DeferredBlock>,
     swapped_bytes: u64,
+    /// Private writable memory whose pages were there, by address.
+    present: Vec<AddrRange>,
     limit: u64,
 }
 
@@ -164,7 +167,7 @@ pub fn capture(
     let captured_bytes = copied.iter().map(|range| range.len()).sum();
 
     // Whatever should have been copied and was not, for whichever reason, was put off.
-    let mut deferred = plan::without(plan.copies().collect(), &copied);
+    let mut deferred = without(plan.copies().collect(), &copied);
     let mut regions = Vec::new();
     for room in rooms {
         let data = Arc::new(room.bytes);
@@ -186,6 +189,7 @@ pub fn capture(
         attachment: deferred::Attachment::default(),
         captured_bytes: AtomicU64::new(captured_bytes),
         swapped_bytes: plan.swapped_bytes,
+        present: plan.present,
         limit,
     })
 }
@@ -265,6 +269,12 @@ impl CapturedMemory {
     #[must_use]
     pub const fn swapped_bytes(&self) -> u64 {
         self.swapped_bytes
+    }
+
+    /// The private writable memory whose pages were there, by address.
+    #[must_use]
+    pub fn present(&self) -> &[AddrRange] {
+        &self.present
     }
 
     /// Fills the start of `buf` from the one place that holds `addr`; gives how much.

@@ -12,7 +12,9 @@ pub mod memory;
 pub mod pause;
 pub mod permission;
 pub mod process;
+pub mod residency;
 mod sharing;
+pub mod smaps;
 mod stat;
 mod sys;
 pub mod threads;
@@ -29,7 +31,9 @@ pub use memory::{Memory, ReadError, ReadErrorKind};
 pub use pause::{PauseError, Paused};
 pub use permission::Finding;
 pub use process::{AttachError, Process};
+pub use residency::Residency;
 pub use sharing::sharing;
+pub use smaps::Smaps;
 
 /// What a failure of this layer means to the person who gave the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

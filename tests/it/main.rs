@@ -20,6 +20,7 @@ mod guards;
 mod hangs;
 mod harm;
 mod leaks;
+mod memory;
 mod native;
 mod offsets;
 mod pause;

@@ -5,6 +5,7 @@ mod diff;
 mod histogram;
 mod holders;
 mod machine;
+mod memory;
 mod objects;
 mod read;
 mod record;
@@ -20,6 +21,7 @@ pub(crate) use diff::DiffArgs;
 pub(crate) use histogram::{HeapArgs, HistogramArgs, SnapshotArgs};
 pub(crate) use holders::{By, CyclesArgs, GarbageArgs, RetainedArgs, WhyArgs};
 pub(crate) use machine::{DemoArgs, DoctorArgs};
+pub(crate) use memory::MemoryArgs;
 pub(crate) use objects::{ObjectsArgs, ShowArgs};
 pub(crate) use read::{GroupKey, OutputArgs, SelectArgs, SourceArgs};
 pub(crate) use record::RecordArgs;
@@ -106,6 +108,8 @@ pub(crate) enum Command {
     Garbage(GarbageArgs),
     /// Show duplicate strings and bytes, and containers that cost more than what they hold
     Strings(StringsArgs),
+    /// Show where the memory is, and whether it is Python at all
+    Memory(MemoryArgs),
     /// Show what every thread does and waits for, and who holds the GIL
     Stacks(StacksArgs),
     /// Show what grew between snapshots, and who holds it

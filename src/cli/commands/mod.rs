@@ -8,6 +8,7 @@ mod histogram;
 mod histogram_tree;
 mod holders;
 mod manual;
+mod memory;
 mod objects;
 mod ps;
 mod record;
@@ -35,6 +36,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Cycles(args) => holders::cycles_of(args, context),
         Command::Garbage(args) => holders::garbage(args, context),
         Command::Strings(args) => strings::run(args, context),
+        Command::Memory(args) => memory::run(args, context),
         Command::Stacks(args) => stacks::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Record(args) => record::run(args, context),

@@ -9,6 +9,7 @@ pub mod containers;
 pub mod diff;
 pub mod garbage;
 pub mod histogram;
+pub mod memory;
 pub mod objects;
 pub mod processes;
 pub mod record;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::path;
+use super::{memory, path};
 use crate::analysis::{Diff, GroupBy, Growth, Identity, Suspect, TypeDiff};
 use crate::facts::Facts;
 use crate::report::table::{Align, Table};
@@ -95,6 +95,10 @@ fn header(
              that was freed and not given back to the system, or memory of C code."
         );
         writeln!(out, "{}", layout.style.red(&path::words(&text, layout.width)))?;
+    }
+    let memory = before.memory.as_ref().zip(after.memory.as_ref());
+    if let Some(line) = memory.and_then(|(before, after)| memory::growth(before, after)) {
+        writeln!(out, "{line}")?;
     }
     writeln!(out)
 }

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod garbage;
 pub mod hang;
 pub mod histogram;
+pub mod memory;
 pub mod objects;
 pub mod path;
 pub mod plot;

@@ -42,6 +42,8 @@ pub(super) struct Plan {
     pub(super) later: Vec<AddrRange>,
     pub(super) constant: Vec<AddrRange>,
     pub(super) block_mappings: Vec<AddrRange>,
+    /// Private writable memory whose pages are there.
+    pub(super) present: Vec<AddrRange>,
     pub(super) swapped_bytes: u64,
     /// Untouched pages behind the last segment: part of it if another copy follows.
     gap: Option<AddrRange>,
@@ -140,7 +142,10 @@ impl Plan {
             return;
         }
         match page {
-            Page::Present => self.copy(Copy { range, blocks }),
+            Page::Present => {
+                push_merged(&mut self.present, range);
+                self.copy(Copy { range, blocks });
+            }
             Page::Swapped => {
                 self.swapped_bytes = self.swapped_bytes.saturating_add(range.len());
                 self.put_off(range);
@@ -231,7 +236,7 @@ pub(super) fn whole_pages(range: AddrRange) -> AddrRange {
 }
 
 /// Sorted ranges without other sorted ranges.
-pub(super) fn without(ranges: Vec<AddrRange>, holes: &[AddrRange]) -> Vec<AddrRange> {
+pub(crate) fn without(ranges: Vec<AddrRange>, holes: &[AddrRange]) -> Vec<AddrRange> {
     let mut rest = Vec::new();
     let mut next = 0;
     for range in ranges {

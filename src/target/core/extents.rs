@@ -9,6 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use nix::unistd::{Whence, lseek};
+
 use crate::addr::{Addr, AddrRange};
 use crate::target::memory::{Memory, ReadError, ReadErrorKind, read_in_pieces};
 
@@ -31,6 +33,34 @@ impl Extent {
         let pieces = range.len().div_ceil(PIECE_BYTES);
         let pieces = (0..pieces).map(|_| OnceLock::new()).collect();
         Self { range, file, offset, pieces }
+    }
+
+    /// The parts of the range that are not holes of the file. A file system that does not tell has none.
+    fn data(&self) -> Vec<AddrRange> {
+        let mut parts = Vec::new();
+        let end = self.offset.saturating_add(self.range.len());
+        let mut at = self.offset;
+        while at < end {
+            let seek = |from: u64, what| {
+                let from = i64::try_from(from).ok()?;
+                u64::try_from(lseek(&*self.file, from, what).ok()?).ok()
+            };
+            let Some(data) = seek(at, Whence::SeekData) else {
+                // Behind the last of the data, unless nothing is known at all.
+                if seek(at, Whence::SeekHole).is_none() && parts.is_empty() {
+                    parts.push(self.range);
+                }
+                break;
+            };
+            let hole = seek(data, Whence::SeekHole).unwrap_or(end).min(end);
+            if data >= end || hole <= data {
+                break;
+            }
+            let start = self.range.start + (data - self.offset);
+            parts.push(AddrRange::new(start, start + (hole - data)));
+            at = hole;
+        }
+        parts
     }
 
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadErrorKind> {
@@ -69,6 +99,11 @@ impl Extents {
     /// How many bytes are saved.
     pub(super) fn len(&self) -> u64 {
         self.extents.iter().map(|extent| extent.range.len()).sum()
+    }
+
+    /// The ranges of which the files have bytes: without the holes, which are zeros that nobody wrote.
+    pub(super) fn data(&self) -> Vec<AddrRange> {
+        self.extents.iter().flat_map(Extent::data).collect()
     }
 
     fn at(&self, addr: Addr) -> Option<&Extent> {

@@ -259,6 +259,15 @@ impl CoreFile {
         self.memory.0.inner().len()
     }
 
+    /// What the file holds of the memory that the process could write, by address. Where the file has
+    /// holes, there was nothing to save.
+    #[must_use]
+    pub fn saved_memory(&self) -> Vec<AddrRange> {
+        let saved = self.memory.0.inner().data();
+        let writable = |range: &AddrRange| self.map.find(range.start).is_some_and(|m| m.write);
+        saved.into_iter().filter(writable).collect()
+    }
+
     /// How many bytes the file's header promises and the file does not have.
     #[must_use]
     pub const fn truncated_bytes(&self) -> u64 {
