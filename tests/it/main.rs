@@ -15,6 +15,7 @@ mod core_files;
 mod damage;
 mod discovery;
 mod doctor;
+mod fleet;
 mod garbage;
 mod guards;
 mod hangs;

@@ -265,6 +265,6 @@ fn growth_is_told_by_its_part() -> Result<()> {
     let args = ["diff", files[0].as_str(), files[1].as_str()];
     let run = Run::of(Path::new(env!("CARGO_BIN_EXE_pyheap")), &args)?;
     run.expect(0, &[])?;
-    ensure!(run.stdout.contains("most of it in: allocated by C code"), "{}", run.stdout);
+    ensure!(run.stdout.contains("Most in memory grew: allocated by C code"), "{}", run.stdout);
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use super::memory::MemoryGrowthJson;
 use super::{RootJson, StepJson, steps};
 use crate::analysis::{Diff, GroupBy, Growth, Identity, Suspect, TypeDiff};
-use crate::facts::{Facts, MemoryFacts, MemoryPart, ProcessFacts};
+use crate::facts::{Facts, ProcessFacts};
 use crate::report::units::share;
 
 /// The difference of heaps.
@@ -21,36 +22,6 @@ pub struct DiffJson<'a> {
     suspects: Vec<SuspectJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<MemoryGrowthJson<'a>>,
-}
-
-/// How the parts of the memory changed.
-#[derive(Debug, Serialize)]
-struct MemoryGrowthJson<'a> {
-    rss_bytes_before: Option<u64>,
-    rss_bytes_after: Option<u64>,
-    parts: Vec<PartJson<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct PartJson<'a> {
-    name: &'a str,
-    bytes_before: u64,
-    bytes_after: u64,
-}
-
-impl<'a> MemoryGrowthJson<'a> {
-    fn new(before: &'a MemoryFacts, after: &'a MemoryFacts) -> Self {
-        let part = |part: &'a MemoryPart| PartJson {
-            name: &part.name,
-            bytes_before: before.part(&part.name),
-            bytes_after: part.bytes,
-        };
-        Self {
-            rss_bytes_before: before.rss_bytes,
-            rss_bytes_after: after.rss_bytes,
-            parts: after.parts.iter().map(part).collect(),
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]

@@ -214,14 +214,9 @@ pub fn growth(before: &MemoryFacts, after: &MemoryFacts) -> Option<String> {
     };
     let most = after.parts.iter().max_by_key(|part| grew(part))?;
     let by = grew(most);
-    let rss = before.rss_bytes.zip(after.rss_bytes).map(|(before, after)| {
-        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        format!("RSS {}; ", units::signed_bytes(signed(after) - signed(before)))
-    });
-    let rss = rss.unwrap_or_default();
     // A page here and there says nothing.
     (by >= 1 << 16)
-        .then(|| format!("{rss}most of it in: {}, {}", words(&most.name), units::signed_bytes(by)))
+        .then(|| format!("Most in memory grew: {}, {}", words(&most.name), units::signed_bytes(by)))
 }
 
 /// A table of processes, the totals last.
@@ -255,10 +250,11 @@ pub fn workers(
         let name = biggest.map_or("", |part| words(&part.name)).to_owned();
         table.row([pid.to_string()].into_iter().chain(cells).chain([name]));
     }
-    // RSS and what is shared are counted once for each process: only the others can be added.
-    let [_, pss, private, _, python, free] = sums.map(units::bytes);
+    // Shared pages are in the numbers of each process, but for these two.
+    let [_, pss, private, ..] = sums.map(units::bytes);
     let none = || "-".to_owned();
-    table.row(["all".to_owned(), none(), pss, private, none(), python, free, String::new()]);
+    let all = ["all".to_owned(), none(), pss, private, none(), none(), none(), String::new()];
+    table.row(all);
     table.write(out, layout.style, layout.name_width())?;
     writeln!(
         out,
