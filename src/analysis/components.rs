@@ -128,30 +128,46 @@ struct Visit {
     next: u32,
 }
 
+/// What the search knows of an object, side by side: a reference costs one look into memory, not
+/// three.
+#[derive(Clone, Copy)]
+struct Mark {
+    /// When it was met.
+    order: u32,
+    /// The earliest that it leads back to.
+    low: u32,
+    /// The number of its component.
+    of: u32,
+}
+
+impl Mark {
+    const NONE: Self = Self { order: NONE, low: NONE, of: NONE };
+}
+
 /// The number of the component of each object, and how many there are.
 fn tarjan(graph: &HeapGraph, free: &impl Fn(ObjectId) -> bool) -> (Vec<u32>, u32) {
-    let mut of = vec![NONE; graph.len()];
-    let mut low = vec![NONE; graph.len()];
-    let mut order = vec![NONE; graph.len()];
+    let mut marks = vec![Mark::NONE; graph.len()];
     let (mut counter, mut count) = (0_u32, 0_u32);
     let mut stack: Vec<ObjectId> = Vec::new();
     let mut visits: Vec<Visit> = Vec::new();
-    let get = |list: &[u32], object: ObjectId| list.get(object.index()).copied().unwrap_or(NONE);
-    let set = |list: &mut [u32], object: ObjectId, to: u32| {
-        if let Some(slot) = list.get_mut(object.index()) {
-            *slot = to;
+    let get =
+        |marks: &[Mark], object: ObjectId| marks.get(object.index()).copied().unwrap_or(Mark::NONE);
+    let lower = |marks: &mut [Mark], object: ObjectId, to: u32| {
+        if let Some(mark) = marks.get_mut(object.index()) {
+            mark.low = mark.low.min(to);
         }
     };
     for start in graph.ids().filter(|&object| free(object)) {
-        if get(&order, start) != NONE {
+        if get(&marks, start).order != NONE {
             continue;
         }
         visits.push(Visit { object: start, next: 0 });
         while let Some(visit) = visits.last_mut() {
             let object = visit.object;
             if visit.next == 0 {
-                set(&mut order, object, counter);
-                set(&mut low, object, counter);
+                if let Some(mark) = marks.get_mut(object.index()) {
+                    *mark = Mark { order: counter, low: counter, of: NONE };
+                }
                 counter = counter.saturating_add(1);
                 stack.push(object);
             }
@@ -162,37 +178,37 @@ fn tarjan(graph: &HeapGraph, free: &impl Fn(ObjectId) -> bool) -> (Vec<u32>, u32
                 .or_else(|| graph.hidden_referents.of(object).get(nth.wrapping_sub(visible.len())));
             // The first step of an object is numbering it, so an object without referents ends too.
             visit.next += 1;
-            match to.copied() {
-                Some(to) if free(to) && get(&order, to) == NONE => {
-                    visits.push(Visit { object: to, next: 0 });
+            let Some(&to) = to else {
+                visits.pop();
+                let mark = get(&marks, object);
+                if let Some(above) = visits.last() {
+                    lower(&mut marks, above.object, mark.low);
                 }
-                Some(to) if free(to) && get(&of, to) == NONE => {
-                    let lowest = get(&order, to).min(get(&low, object));
-                    set(&mut low, object, lowest);
-                }
-                Some(_) => {}
-                None => {
-                    visits.pop();
-                    let lowest = get(&low, object);
-                    if let Some(above) = visits.last() {
-                        let above = above.object;
-                        let lowest = lowest.min(get(&low, above));
-                        set(&mut low, above, lowest);
-                    }
-                    if lowest == get(&order, object) {
-                        while let Some(member) = stack.pop() {
-                            set(&mut of, member, count);
-                            if member == object {
-                                break;
-                            }
+                if mark.low == mark.order {
+                    while let Some(member) = stack.pop() {
+                        if let Some(mark) = marks.get_mut(member.index()) {
+                            mark.of = count;
                         }
-                        count += 1;
+                        if member == object {
+                            break;
+                        }
                     }
+                    count += 1;
                 }
+                continue;
+            };
+            if !free(to) {
+                continue;
+            }
+            let mark = get(&marks, to);
+            if mark.order == NONE {
+                visits.push(Visit { object: to, next: 0 });
+            } else if mark.of == NONE {
+                lower(&mut marks, object, mark.order);
             }
         }
     }
-    (of, count)
+    (marks.iter().map(|mark| mark.of).collect(), count)
 }
 
 #[cfg(test)]
