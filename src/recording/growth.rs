@@ -34,8 +34,8 @@ struct Behaviour {
     grown: f64,
     /// The bytes that were taken from it again.
     lost: f64,
-    /// How often most of what it had last was taken at once.
-    emptied: u32,
+    /// How often memory stopped to fall in what it had.
+    falls: u32,
 }
 
 impl Behaviour {
@@ -46,7 +46,7 @@ impl Behaviour {
         const KEPT: f64 = 0.15;
         /// So often is no coincidence.
         const OFTEN: u32 = 3;
-        self.emptied >= OFTEN && self.lost > self.grown * (1.0 - KEPT)
+        self.falls >= OFTEN && self.lost > self.grown * (1.0 - KEPT)
     }
 }
 
@@ -74,6 +74,7 @@ pub struct Growth {
     peak: FxHashMap<Option<StackId>, Grown>,
     peak_total: u64,
     at_peak: bool,
+    is_falling: bool,
     last: Option<(u64, Vec<StackId>)>,
 }
 
@@ -87,6 +88,9 @@ impl Growth {
             self.last = Some((private_bytes, running));
             return;
         };
+        if private_bytes >= before && std::mem::take(&mut self.is_falling) {
+            self.landed();
+        }
         let rise = private_bytes.saturating_sub(before);
         self.put_down(rise, &earlier, &running);
         if private_bytes < before {
@@ -180,7 +184,20 @@ impl Growth {
         }
     }
 
+    /// A fall is over: what it has left of a line that keeps nothing is not that line's.
+    fn landed(&mut self) {
+        let Some(top) = self.layers.last_mut() else { return };
+        let line = top.stack.and_then(|stack| self.stacks.innermost(stack));
+        if let Some(behaviour) = line.and_then(|line| self.behaviour.get_mut(&line)) {
+            behaviour.falls += 1;
+            if behaviour.only_passes() {
+                (top.stack, top.sure) = (None, false);
+            }
+        }
+    }
+
     fn fall(&mut self, bytes: u64) {
+        self.is_falling = true;
         if self.at_peak {
             self.peak = self.sums();
             self.at_peak = false;
@@ -190,7 +207,6 @@ impl Growth {
             && let Some(top) = self.layers.last_mut()
         {
             let taken = top.bytes.min(left);
-            let is_most = taken > top.bytes / 2;
             top.bytes -= taken;
             left -= taken;
             self.total = self.total.saturating_sub(taken);
@@ -198,10 +214,6 @@ impl Growth {
             let behaviour = line.and_then(|line| self.behaviour.get_mut(&line));
             if let Some(behaviour) = behaviour {
                 behaviour.lost += float(taken);
-                behaviour.emptied += u32::from(is_most);
-                if behaviour.only_passes() && is_most {
-                    (top.stack, top.sure) = (None, false);
-                }
             }
             if top.bytes == 0 {
                 self.layers.pop();
