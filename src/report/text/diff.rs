@@ -92,7 +92,7 @@ fn header(
         let share = objects.max(0) as f64 / grown as f64 * 100.0;
         let text = format!(
             "No leak of objects explains this: live objects are {share:.0} % of the growth. The rest is memory \
-             that was freed and not given back to the system, or memory of C code."
+             that was freed and not given back to the system, or memory of C code: pyheap memory says which."
         );
         writeln!(out, "{}", layout.style.red(&path::words(&text, layout.width)))?;
     }
