@@ -9,7 +9,7 @@ use crate::record::RecordError;
 use crate::recording::RecordingError;
 use crate::snapshot::SnapshotError;
 use crate::take::TakeError;
-use crate::target::{AttachError, CoreError, Failure, Finding, PauseError};
+use crate::target::{AttachError, CoreError, CowError, Failure, Finding, PauseError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +172,7 @@ fn take_exit_code(error: &TakeError) -> u8 {
     let failure = match error {
         TakeError::Attach(error) => error.failure(),
         TakeError::Pause(error) => error.failure(),
+        TakeError::Cow(error) => error.failure(),
         TakeError::Capture(error) => error.failure(),
         TakeError::Core(error) => error.failure(),
         TakeError::Gone(_) => Failure::Gone,
@@ -190,11 +191,25 @@ fn take_exit_code(error: &TakeError) -> u8 {
     }
 }
 
+/// What is left where a process may not be stopped, but be read.
+const READABLE: &str =
+    "its memory can be read all the same: --pause none does, and says how much is torn";
+
 /// What helps after a failed snapshot of a process.
 fn take_hint(error: &TakeError) -> Option<String> {
     match error {
-        TakeError::Attach(AttachError::Denied { findings, .. })
-        | TakeError::Pause(PauseError::Denied { findings, .. }) => Some(fixes(findings)),
+        TakeError::Attach(AttachError::Denied { findings, .. }) => Some(fixes(findings)),
+        // Its memory was open by then.
+        TakeError::Pause(PauseError::Denied { findings, .. }) => {
+            Some(format!("{}\n{READABLE}", fixes(findings)))
+        }
+        TakeError::Cow(CowError::Denied { findings, .. }) => {
+            Some(format!("{}\n{READABLE}", fixes(findings)))
+        }
+        TakeError::Pause(PauseError::TracedRunning { .. }) => Some(READABLE.to_owned()),
+        TakeError::Cow(error) if error.failure() == Failure::Refused => Some(
+            "--pause stop works without a fork: the target stands still while it is copied".into(),
+        ),
         TakeError::Attach(error) if error.failure() == Failure::NotPython => {
             Some("pyheap ps lists the Python processes".to_owned())
         }

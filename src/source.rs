@@ -13,22 +13,11 @@ use crate::record;
 pub use crate::record::{Condition, Order, Plan, Recorded, Rule, Then};
 use crate::recording::{self, Recording};
 use crate::snapshot::{self, Snapshot};
+pub use crate::take::PauseMode;
 use crate::take::{self, Outlook, TakeOptions};
 pub use crate::target::Forecast;
 pub use crate::target::core::CoreOptions;
 pub use crate::target::permission::Finding;
-
-/// How the heap is made to stand still.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum PauseMode {
-    /// Stop every thread while the memory is copied.
-    #[default]
-    Stop,
-    /// Fork the target and read the child.
-    Cow,
-    /// Read while it runs.
-    None,
-}
 
 /// A source of heaps.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,12 +56,8 @@ impl Options {
     /// The same for the layer that takes snapshots.
     #[must_use]
     pub fn take(&self) -> TakeOptions {
-        TakeOptions {
-            max_pause: self.max_pause,
-            values: self.values,
-            contents: self.contents,
-            limits: self.limits,
-        }
+        let Self { pause: mode, max_pause, values, contents, limits, .. } = *self;
+        TakeOptions { mode, max_pause, values, contents, limits }
     }
 }
 
@@ -84,11 +69,6 @@ impl Source {
     pub fn load(&self, options: &Options) -> Result<Snapshot, Error> {
         match self {
             Self::Pid(pid) => {
-                match options.pause {
-                    PauseMode::Stop => {}
-                    PauseMode::Cow => return Err(Error::NotSupported("--pause cow")),
-                    PauseMode::None => return Err(Error::NotSupported("--pause none")),
-                }
                 let (facts, graph) = take::take(*pid, &options.take())?;
                 Ok(Snapshot { facts, graph })
             }
@@ -162,6 +142,8 @@ pub struct Diagnosis {
     pub binary: Option<String>,
     /// How much a snapshot would copy.
     pub forecast: Option<Forecast>,
+    /// For how long `--pause cow` would stop it, or why it would be refused.
+    pub cow: Option<Result<Duration, String>>,
     /// What a snapshot would fail with.
     pub failure: Option<Error>,
 }
@@ -169,12 +151,22 @@ pub struct Diagnosis {
 /// Looks at a process without stopping it.
 #[must_use]
 pub fn diagnose(pid: u32) -> Diagnosis {
-    let Outlook { interpreter, binary, forecast, failure } = Outlook::of(pid);
+    let Outlook { interpreter, binary, forecast, cow, failure } = Outlook::of(pid);
     Diagnosis {
         findings: crate::target::permission::diagnose(Some(pid)),
         interpreter,
         binary,
         forecast,
+        cow: cow.map(|cow| cow.map_err(|refusal| refusal.to_string())),
         failure: failure.map(Error::from),
     }
+}
+
+/// The word with which pyheap starts itself to guard a target that it makes fork.
+pub use crate::target::cow::GUARDIAN;
+
+/// Guards the target of another pyheap, which has started this one; gives whether all went well.
+#[must_use]
+pub fn guard(pid: u32) -> bool {
+    crate::target::cow::run_guardian(pid)
 }

@@ -1,13 +1,16 @@
-//! One snapshot of a running process: find the interpreter, stop, copy, resume, decode.
+//! One snapshot of a running process: find the interpreter, copy, decode. How the copy comes to be
+//! is a file for each mode.
 
+mod cow;
 mod outlook;
 mod post_mortem;
+mod running;
+mod stopped;
 
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cpython::discovery::{self, Binaries, DiscoveryError, Found};
-use crate::cpython::tracemalloc::Traces;
+use crate::cpython::tracemalloc::{TraceTable, Traces};
 use crate::facts::{
     Facts, InterpreterFacts, MemoryFacts, Pause, ProcessFacts, ThreadFacts, Timings,
 };
@@ -15,20 +18,16 @@ use crate::footprint::{self, Evidence};
 use crate::graph::HeapGraph;
 use crate::heap::{self, Contents, Observed, Surroundings, Threads, WalkOptions, Walked};
 use crate::limits::Limits;
-use crate::target::capture::{
-    CaptureLimits, CapturedMemory, Rehearsal, be_the_first_to_go, capture, rehearse,
-};
-use crate::target::pause::{PauseError, Paused};
+use crate::target::capture::{CapturedMemory, be_the_first_to_go};
+use crate::target::pause::PauseError;
 use crate::target::process::{AttachError, Process};
 use crate::target::threads::OsThread;
-use crate::target::{CaptureError, CoreError, MemoryMap, PageCache, Smaps, threads};
+use crate::target::{CaptureError, CoreError, CowError, MemoryMap, PageCache, Smaps, threads};
 pub use outlook::Outlook;
 pub use post_mortem::take_core;
 
 /// How much of the target's read-only memory is remembered while its interpreter is looked for.
 const CACHE_BYTES: usize = 64 << 20;
-/// How long stopping all threads may take unless the caller says otherwise.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How often, and after which wait, a target that is in the middle of a collection is let go on: a
 /// young collection takes well under a millisecond, a full one of millions of objects seconds.
 const COLLECTION_RETRIES: u32 = 20;
@@ -37,9 +36,23 @@ const COLLECTION_WAIT: Duration = Duration::from_millis(5);
 /// this.
 const CONTENTS_WAIT: Duration = Duration::from_millis(50);
 
+/// How the heap is made to stand still.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PauseMode {
+    /// Stop every thread while the memory is copied.
+    #[default]
+    Stop,
+    /// Fork the target and read the child.
+    Cow,
+    /// Read while it runs.
+    None,
+}
+
 /// What is wanted of a snapshot.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TakeOptions {
+    /// How the heap is made to stand still.
+    pub mode: PauseMode,
     /// Give up rather than pause the target for longer.
     pub max_pause: Option<Duration>,
     /// Whether the contents of texts and numbers are kept.
@@ -63,6 +76,9 @@ pub enum TakeError {
     /// It could not be stopped.
     #[error(transparent)]
     Pause(#[from] PauseError),
+    /// It was not made to fork.
+    #[error(transparent)]
+    Cow(#[from] CowError),
     /// Its memory could not be copied.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -100,6 +116,45 @@ pub fn find_with(
     }
 }
 
+/// A copy of the target's memory, and what making it has cost.
+struct Held {
+    captured: CapturedMemory,
+    map: MemoryMap,
+    beside: Beside,
+    pause: Pause,
+    capture: Duration,
+}
+
+/// What is read beside the copy.
+#[derive(Default)]
+struct Beside {
+    /// What texts and bytes hold that are not copied.
+    contents: Option<Contents>,
+    /// Where `tracemalloc` keeps the lines of blocks.
+    traces: Option<TraceTable>,
+}
+
+/// Reads what is not copied, as far as there is time for it since the capture began. The target still
+/// stands still, or nothing better is to be had.
+fn beside(
+    captured: &CapturedMemory,
+    found: &Found,
+    (options, traces): (&TakeOptions, Option<Traces>),
+    began: Instant,
+    deadline: Option<Instant>,
+) -> Beside {
+    let traces = traces.and_then(|traces| traces.table(captured));
+    if let Some(traces) = &traces {
+        // What is not there is not found: objects then have no line.
+        let _ = captured.fetch(traces.buckets());
+    }
+    let until = Instant::now() + began.elapsed().max(CONTENTS_WAIT);
+    let until = until.min(deadline.unwrap_or(until));
+    let contents =
+        options.contents.then(|| Contents::of_deferred(captured, found, options.limits, until));
+    Beside { contents, traces }
+}
+
 /// Takes a snapshot of a running process.
 ///
 /// # Errors
@@ -110,68 +165,31 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let process = Process::open(pid)?;
     let found = find(&process, options.limits)?;
     let attach = start.elapsed();
-    let mut pause = Pause { mode: "stop".to_owned(), ..Pause::default() };
-    let mut held = Duration::ZERO;
     let traces = traces_of(&process, &found)?;
-    // Before the stop, which would be what they wait for.
+    // Before any stop, which would be what they wait for.
     let observed = Observed { pid: Some(pid), threads: threads::observe(pid) };
-    // Our own page faults belong before the pause, and giving back what was not used behind it. A
-    // target that stands still anyway waits for neither.
-    let mut rehearsal = match process.state() {
-        'T' | 't' => Rehearsal::default(),
-        _ => rehearse(&process, &process.memory_map()?, &CaptureLimits::default())?,
-    };
-    let (captured, map, capture_time, contents, traces) = loop {
-        let paused = Paused::stop(&process, options.max_pause.unwrap_or(STOP_LIMIT))?;
-        let stopped = Instant::now();
-        if paused.is_frozen() {
-            "frozen".clone_into(&mut pause.mode);
-        }
-        let map = process.memory_map()?;
-        let last_try = pause.stops >= COLLECTION_RETRIES || paused.is_frozen();
-        if !last_try && heap::is_collecting(&process.memory(), &found, options.limits) {
-            held += paused.resume();
-            pause.stops += 1;
-            thread::sleep(COLLECTION_WAIT);
-            continue;
-        }
-        let limits = CaptureLimits {
-            max_bytes: None,
-            deadline: options.max_pause.map(|limit| stopped + limit.saturating_sub(held)),
-        };
-        let captured = capture(&process, &map, &limits, &mut rehearsal)?;
-        let capture_time = stopped.elapsed();
-        // What was put off can be read only while the target stands still.
-        heap::fetch_deferred(&captured, &found, options.limits);
-        let traces = traces.and_then(|traces| traces.table(&captured));
-        if let Some(traces) = &traces {
-            // What is not there is not found: objects then have no line.
-            let _ = captured.fetch(traces.buckets());
-        }
-        let contents = options.contents.then(|| {
-            let until = Instant::now() + stopped.elapsed().max(CONTENTS_WAIT);
-            let until = until.min(limits.deadline.unwrap_or(until));
-            Contents::of_deferred(&captured, &found, options.limits, until)
-        });
-        captured.detach();
-        held += paused.resume();
-        pause.stops += 1;
-        break (captured, map, capture_time, contents, traces);
+    let mut held = match options.mode {
+        PauseMode::None => running::copy(&process, &found, (options, traces))?,
+        PauseMode::Cow => cow::copy(&process, &found, (options, traces))?,
+        PauseMode::Stop => stopped::copy(&process, &found, (options, traces))?,
     };
     // Soon after: what the target does meanwhile shows as unexplained.
     let smaps = Smaps::read(pid);
-    drop(rehearsal);
-    pause.seconds = held.as_secs_f64();
-    let before_walk = Instant::now();
-    let contents = contents.as_ref();
-    let traces = traces.as_ref();
+    let Beside { contents, traces } = std::mem::take(&mut held.beside);
+    let (contents, traces) = (contents.as_ref(), traces.as_ref());
     let (limits, values) = (options.limits, options.values);
     let walk_options = WalkOptions { limits, values, contents, traces };
-    let mut walked = heap::walk(&captured, &map, &found, walk_options);
+    let before_walk = Instant::now();
+    let mut walked = heap::walk(&held.captured, &held.map, &found, walk_options);
+    let torn = match options.mode {
+        PauseMode::None => Some(running::mend(&mut held, &mut walked, &found, walk_options)),
+        _ => None,
+    };
     let walk = before_walk.elapsed();
+    let Held { captured, map, pause, capture, .. } = held;
     let timings = Timings {
         attach: attach.as_secs_f64(),
-        capture: capture_time.as_secs_f64(),
+        capture: capture.as_secs_f64(),
         walk: walk.as_secs_f64(),
         total: start.elapsed().as_secs_f64(),
     };
@@ -186,7 +204,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let facts = facts(&process, &found, &walked, pause, timings, &captured);
     let seen = (observed.threads.as_slice(), threads.threads.as_slice());
     let memory = footprint_of(&captured, &process, &map, smaps.as_ref(), &walked, seen);
-    let facts = Facts { memory: Some(memory), ..with_threads(facts, threads) };
+    let facts = Facts { memory: Some(memory), torn, ..with_threads(facts, threads) };
     Ok((facts, finish(walked.graph, &found, &captured)))
 }
 

@@ -19,7 +19,9 @@ use crate::recording::Recording;
 use crate::report::Layout;
 use crate::report::style::Style;
 use crate::snapshot::Snapshot;
-use crate::source::{Diagnosis, Options, Order, PythonProcess, Recorded, SharingFacts, Source};
+use crate::source::{
+    self, Diagnosis, Options, Order, PythonProcess, Recorded, SharingFacts, Source,
+};
 
 /// What the commands ask of the layers below; tests answer with heaps made by hand.
 trait Backend {
@@ -49,22 +51,22 @@ impl Backend for Machine {
         source.load(options)
     }
     fn save(&self, snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error> {
-        crate::source::save(snapshot, path, overwrite)
+        source::save(snapshot, path, overwrite)
     }
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         std::fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
     }
     fn processes(&self) -> Vec<PythonProcess> {
-        crate::source::processes()
+        source::processes()
     }
     fn process_tree(&self, pid: u32) -> Vec<u32> {
-        crate::source::process_tree(pid)
+        source::process_tree(pid)
     }
     fn sharing(&self, pid: u32) -> Option<SharingFacts> {
-        crate::source::sharing(pid)
+        source::sharing(pid)
     }
     fn diagnose(&self, pid: u32) -> Diagnosis {
-        crate::source::diagnose(pid)
+        source::diagnose(pid)
     }
     fn record(
         &self,
@@ -72,10 +74,10 @@ impl Backend for Machine {
         stop: &AtomicBool,
         note: &mut dyn FnMut(&str),
     ) -> Result<Vec<Recorded>, Error> {
-        crate::source::record(order, stop, note)
+        source::record(order, stop, note)
     }
     fn recording(&self, path: &Path) -> Result<Option<Recording>, Error> {
-        crate::source::recording(path)
+        source::recording(path)
     }
 }
 
@@ -120,6 +122,9 @@ impl Context<'_> {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
+    if let Some(pid) = guarded() {
+        return ExitCode::from(u8::from(!source::guard(pid)));
+    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -158,6 +163,14 @@ pub fn run() -> ExitCode {
         }
     }
     exit::code(&result)
+}
+
+/// The process that this one is to guard, if another pyheap has started it for that.
+fn guarded() -> Option<u32> {
+    let mut words = std::env::args().skip(1);
+    let word = words.next()?;
+    let pid = words.next()?.parse().ok()?;
+    (word == source::GUARDIAN && words.next().is_none()).then_some(pid)
 }
 
 /// Sends the log to stderr, where it is wanted.

@@ -5,6 +5,7 @@ mod memory;
 mod python_process;
 mod tasks;
 mod threads;
+mod torn;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ pub use memory::{
 pub use python_process::PythonProcess;
 pub use tasks::{AsyncFacts, LoopFacts, PoolFacts, TaskExceptionFacts, TaskFacts, TaskWaitFacts};
 pub use threads::{FrameFacts, LocalFacts, ThreadFacts, WaitFacts};
+pub use torn::TornFacts;
 
 /// The process or core file that was read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -69,6 +71,9 @@ pub struct Pause {
     pub seconds: f64,
     /// How often it was stopped.
     pub stops: u32,
+    /// After a long stop: for how long a fork (`cow`) would have stopped it, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cow_seconds: Option<f64>,
 }
 
 /// Where the time went, in seconds.
@@ -133,6 +138,9 @@ pub struct Facts {
     /// The tasks of asyncio, their loops, and pools of threads.
     #[serde(default)]
     pub asynchronous: AsyncFacts,
+    /// What does not fit together, if the target ran while it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torn: Option<TornFacts>,
     /// When the snapshot was taken, in seconds since 1970 (UTC).
     pub taken_at: f64,
 }

@@ -6,6 +6,8 @@ use crate::addr::Addr;
 
 /// The examples kept of each kind.
 const EXAMPLES: usize = 8;
+/// The most places that are remembered: a heap with more of them is past mending.
+const PLACES: usize = 1 << 20;
 
 /// One kind of anomaly: how often it was met, and the first places.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +21,37 @@ pub struct Anomaly {
 }
 
 /// All anomalies of a walk, by kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Anomalies {
     by_kind: BTreeMap<String, Anomaly>,
+    /// Where all of them were met, up to a bound: of use to the walk only.
+    places: Vec<Addr>,
 }
+
+impl PartialEq for Anomalies {
+    fn eq(&self, other: &Self) -> bool {
+        self.by_kind == other.by_kind
+    }
+}
+
+impl Eq for Anomalies {}
 
 impl Anomalies {
     /// Notes one.
     pub fn note(&mut self, kind: &str, at: Addr) {
         self.add(kind, 1, &[at]);
+        if self.places.len() < PLACES {
+            self.places.push(at);
+        }
+    }
+
+    /// Takes out where all that was noted was met: sorted, each once, and at most a million.
+    #[must_use]
+    pub fn take_places(&mut self) -> Vec<Addr> {
+        let mut places = std::mem::take(&mut self.places);
+        places.sort_unstable();
+        places.dedup();
+        places
     }
 
     /// Notes several of one kind.
@@ -47,6 +71,8 @@ impl Anomalies {
         for anomaly in other.iter() {
             self.add(&anomaly.kind, anomaly.count, &anomaly.examples);
         }
+        let room = PLACES.saturating_sub(self.places.len());
+        self.places.extend(other.places.iter().take(room));
     }
 
     /// Whether nothing was noted.

@@ -9,6 +9,7 @@ use super::contents::Contents;
 use super::discover::Discovered;
 use super::gc_lists::{FROZEN, Tracked};
 use super::join::Joint;
+use super::recover::OLDEST;
 use super::roots::RawRoot;
 use super::shapes::{RawShapes, ShapeBuilder};
 use super::types::{TypeCache, Types};
@@ -133,7 +134,10 @@ impl<M: Memory> Build<'_, '_, M> {
         rows: &mut Rows,
         edges: &mut Edges,
     ) {
-        let (refcount, flags) = self.header(object);
+        let (refcount, mut flags) = self.header(object);
+        if self.tracked.broken && self.is_tracked_by_header(object, ty, flags) {
+            flags = flags.with(ObjectFlags::GC_TRACKED).with_generation(OLDEST);
+        }
         rows.refcounts.push(refcount);
         rows.flags.push(flags);
         rows.types.push(ty.addr);
@@ -218,6 +222,16 @@ impl<M: Memory> Build<'_, '_, M> {
                 sink.edge(sight, word, Label::Inferred(offset));
             }
         });
+    }
+
+    /// Whether the collector's header says that an object is tracked (`_PyObject_GC_IS_TRACKED`),
+    /// though no list led to it: the lists are torn.
+    fn is_tracked_by_header(&self, object: Addr, ty: &TypeInfo, flags: ObjectFlags) -> bool {
+        let known = flags.has(ObjectFlags::GC_TRACKED) || flags.has(ObjectFlags::GC_FROZEN);
+        let head = object - self.objects.layout.gc_head_size;
+        !known
+            && self.objects.is_gc(object, ty)
+            && self.objects.memory.addr(head).is_ok_and(|next| !next.without_tag(3).is_null())
     }
 
     /// Reference count and small facts.

@@ -13,6 +13,8 @@ use crate::target::memory::{Memory, ReadError};
 pub(super) struct Tracked {
     pub(super) generations: [AddressSet; 4],
     pub(super) objects: Vec<Addr>,
+    /// Whether a list does not hang together, so that not all of its objects are here.
+    pub(super) broken: bool,
 }
 
 /// The number of the set of frozen objects.
@@ -86,10 +88,12 @@ impl Collector {
                 Ok(End::Broken(at)) => {
                     anomalies.note("a link in a list of the collector is broken", at);
                     walk.backwards(head);
+                    tracked.broken = true;
                 }
                 Err(error) => {
                     anomalies.note("a list of the collector could not be read", error.addr);
                     walk.backwards(head);
+                    tracked.broken = true;
                 }
             }
         }

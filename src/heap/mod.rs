@@ -19,6 +19,7 @@ mod roots;
 mod shapes;
 mod tasks;
 mod threads;
+mod torn;
 mod types;
 
 use crate::addr::{Addr, AddrRange};
@@ -37,6 +38,7 @@ pub use contents::Contents;
 pub use deferred::fetch_deferred;
 pub use native::{Surroundings, name_c_holders};
 pub use threads::{Observed, Threads, threads};
+pub use torn::{torn_objects, torn_storage};
 
 use address_set::AddressSet;
 use build::Build;
@@ -60,6 +62,8 @@ pub struct Walked {
     pub pymalloc: Pymalloc,
     /// The same in numbers.
     pub allocator: AllocatorFacts,
+    /// Where what made no sense lies, by address.
+    pub torn: Vec<Addr>,
 }
 
 /// What is wanted of a walk.
@@ -144,7 +148,8 @@ pub fn walk(
     let interpreters = interpreters(memory, found, limits);
     let readable = || map.iter().filter(|mapping| mapping.read).map(|mapping| mapping.range);
     let set = || AddressSet::covering(ranges(readable()));
-    let mut tracked = Tracked { generations: [set(), set(), set(), set()], objects: Vec::new() };
+    let generations_of = [set(), set(), set(), set()];
+    let mut tracked = Tracked { generations: generations_of, objects: Vec::new(), broken: false };
     let mut anomalies = Anomalies::default();
     let mut roots = Vec::new();
     let mut generations = Vec::new();
@@ -179,9 +184,9 @@ pub fn walk(
     for &(kind, at) in &pymalloc.notes {
         anomalies.note(kind, at);
     }
-    if is_collecting(memory, found, limits) {
+    if tracked.broken || is_collecting(memory, found, limits) {
         let recovered = recover::recover(&objects, &pymalloc, &types, &mut tracked);
-        tracing::debug!(recovered, "a collection was under way");
+        tracing::debug!(recovered, "the lists of the collector do not say all");
     }
     let mut seeds: Vec<Addr> = roots.iter().map(|root| root.target).collect();
     seeds.append(&mut tracked.objects);
@@ -206,8 +211,10 @@ pub fn walk(
     let mut graph = code.settle_numbers(|| build.run(&roots));
     graph.anomalies.merge(&discovered.anomalies);
     graph.anomalies.merge(&anomalies);
+    let torn = graph.anomalies.take_places();
     Walked {
         graph,
+        torn,
         interpreters: u32::try_from(interpreters.len()).unwrap_or(u32::MAX),
         generations,
         gc_enabled,

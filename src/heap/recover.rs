@@ -1,6 +1,7 @@
 //! Tracked objects that no list of the collector leads to: while a collection is under way, those
-//! that it has set aside hang on lists whose heads are on a thread's C stack. They are found by the
-//! allocator's pools instead (`Objects/obmalloc.c`).
+//! that it has set aside hang on lists whose heads are on a thread's C stack, and a list that was
+//! read while the target ran may be torn. They are found by the allocator's pools instead
+//! (`Objects/obmalloc.c`).
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::target::memory::Memory;
 
 /// The generation under which such objects count: a collection that takes so long that a snapshot
 /// meets it is one of the oldest.
-const OLDEST: usize = 2;
+pub(super) const OLDEST: u8 = 2;
 /// What the debug hooks of the allocators put before a block.
 const DEBUG_HEADER: u64 = 16;
 
@@ -40,7 +41,7 @@ pub(super) fn recover(
     for object in found.into_iter().flatten() {
         let is_known = tracked.generations.iter().any(|set| set.contains(object));
         if !is_known
-            && let Some(oldest) = tracked.generations.get(OLDEST)
+            && let Some(oldest) = tracked.generations.get(usize::from(OLDEST))
             && oldest.insert(object) == Some(true)
         {
             tracked.objects.push(object);

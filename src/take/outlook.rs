@@ -4,7 +4,8 @@ use super::{TakeError, find};
 use crate::facts::InterpreterFacts;
 use crate::heap;
 use crate::limits::Limits;
-use crate::target::{CaptureError, Forecast, Paused, Process};
+use crate::target::{CaptureError, Forecast, Paused, Process, Refusal, cow};
+use std::time::Duration;
 
 /// What can be said of a snapshot before it is taken.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Outlook {
     pub binary: Option<String>,
     /// How much would be copied.
     pub forecast: Option<Forecast>,
+    /// For how long a fork would stop it, or why it is not made to fork.
+    pub cow: Option<Result<Duration, Refusal>>,
     /// Why a snapshot would fail; with none it would succeed.
     pub failure: Option<TakeError>,
 }
@@ -42,6 +45,7 @@ impl Outlook {
         Paused::permitted(&process)?;
         let forecast = Forecast::of(&process, &process.memory_map()?)?;
         self.forecast = Some(forecast);
+        self.cow = Some(cow::examine(&process, None).map(|outlook| outlook.pause));
         match forecast.limit_bytes {
             Some(limit) if forecast.copied_bytes > limit => {
                 Err(CaptureError::TooLarge { limit }.into())

@@ -90,6 +90,7 @@ pub fn take_core(
         deadlocks: threads.deadlocks,
         asynchronous: threads.asynchronous,
         tracer: None,
+        torn: None,
         taken_at: written_at(path),
     };
     let mut graph = walked.graph;

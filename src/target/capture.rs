@@ -7,7 +7,7 @@
 mod copy;
 mod deferred;
 mod forecast;
-mod headroom;
+pub(super) mod headroom;
 mod plan;
 mod regions;
 mod rehearsal;
@@ -27,7 +27,6 @@ pub(crate) use plan::without;
 use regions::{Region, Regions};
 pub use rehearsal::{Rehearsal, rehearse};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -44,6 +43,15 @@ pub struct CaptureLimits {
     pub max_bytes: Option<u64>,
     /// When the copy must be complete.
     pub deadline: Option<Instant>,
+}
+
+/// What to read in place of a process itself: a fork of it that stands still.
+#[derive(Debug, Clone, Copy)]
+pub struct Fork<'a> {
+    /// The fork.
+    pub process: &'a Process,
+    /// What of the process the fork has not: not saved.
+    pub lost: &'a [AddrRange],
 }
 
 /// Why a process was not captured.
@@ -107,7 +115,11 @@ pub struct CapturedMemory {
     deferred: Vec<Deferred>,
     /// What the target cannot write.
     constant: Vec<AddrRange>,
+    /// What is of no use where it is read, by address.
+    lost: Vec<AddrRange>,
     live: PageCache<LiveMemory>,
+    /// What the target can write, as long as it stands still.
+    writable: LiveMemory,
     attachment: deferred::Attachment,
     captured_bytes: AtomicU64,
     deferred_bytes: u64,
@@ -151,10 +163,36 @@ pub fn capture(
     limits: &CaptureLimits,
     rehearsal: &mut Rehearsal,
 ) -> Result<CapturedMemory, CaptureError> {
+    copy_of(process, None, map, limits, rehearsal)
+}
+
+/// As [`capture`], but from a fork of the process. Only what the process cannot write is read from
+/// itself, for it outlives the fork.
+///
+/// # Errors
+/// As [`capture`].
+pub fn capture_fork(
+    process: &Process,
+    fork: Fork<'_>,
+    map: &MemoryMap,
+    limits: &CaptureLimits,
+) -> Result<CapturedMemory, CaptureError> {
+    copy_of(process, Some(fork), map, limits, &mut Rehearsal::default())
+}
+
+fn copy_of(
+    process: &Process,
+    fork: Option<Fork<'_>>,
+    map: &MemoryMap,
+    limits: &CaptureLimits,
+    rehearsal: &mut Rehearsal,
+) -> Result<CapturedMemory, CaptureError> {
     let pid = process.pid();
     let limit = rehearsal.limit(pid, limits);
-    let plan = Plan::new(process, map, limits.deadline)?;
-    let live = process.memory();
+    let source = fork.map_or(process, |fork| fork.process);
+    let lost = fork.map_or(&[][..], |fork| fork.lost);
+    let plan = Plan::new(source, map, lost, limits.deadline)?;
+    let live = source.memory();
     let mut rooms = rehearsal.rooms(&plan.segments).ok_or(CaptureError::TooLarge { limit })?;
     let copied = copy::copy(&live, &plan, &mut rooms, limit, limits.deadline);
     let copy::Copied { ranges: copied, blocks } = match copied {
@@ -168,24 +206,26 @@ pub fn capture(
 
     // Whatever should have been copied and was not, for whichever reason, was put off.
     let mut deferred = without(plan.copies().collect(), &copied);
-    let mut regions = Vec::new();
+    let (mut regions, mut copies) = (Vec::new(), Vec::new());
     for room in rooms {
-        let data = Arc::new(room.bytes);
         for segment in plan.segments.get(room.segments).unwrap_or_default() {
-            regions.extend(Region::cut(segment.range, room.start, &data, &deferred));
+            regions.extend(Region::cut(segment.range, room.start, copies.len(), &deferred));
         }
+        copies.push(room.bytes);
     }
     let deferred_blocks = DeferredBlock::of(&blocks, &deferred);
     deferred.extend(&plan.later);
     deferred.sort_by_key(|range| range.start);
     Ok(CapturedMemory {
-        regions: Regions::new(regions),
+        regions: Regions::new(regions, copies),
         zeros: plan.zeros,
         deferred_blocks,
         deferred_bytes: deferred.iter().map(|range| range.len()).sum(),
         deferred: deferred.into_iter().map(Deferred::new).collect(),
         constant: plan.constant,
-        live: PageCache::new(live, CACHE_BYTES),
+        lost: lost.to_vec(),
+        live: PageCache::new(process.memory(), CACHE_BYTES),
+        writable: live,
         attachment: deferred::Attachment::default(),
         captured_bytes: AtomicU64::new(captured_bytes),
         swapped_bytes: plan.swapped_bytes,
@@ -208,7 +248,7 @@ impl CapturedMemory {
             let Some(missing) = deferred.missing(range) else { continue };
             self.reserve(missing)?;
             self.attachment
-                .read(missing, |buf| self.live.inner().read(missing.start, buf))
+                .read(missing, |buf| self.writable.read(missing.start, buf))
                 .map(|bytes| deferred.add(missing.start, bytes))?;
         }
         Ok(())
@@ -233,6 +273,20 @@ impl CapturedMemory {
             return Err(ReadError { addr: range.start, len: range.len(), kind });
         }
         Ok(())
+    }
+
+    /// Copies parts anew, where they were copied before. What cannot be read stays as it was.
+    pub fn read_again(&mut self, ranges: &[AddrRange]) {
+        let live = &self.writable;
+        let mut fresh = Vec::new();
+        for &range in ranges {
+            self.regions.overwrite(range, |at, bytes| {
+                fresh.resize(bytes.len(), 0);
+                if live.read(at, &mut fresh).is_ok() {
+                    bytes.copy_from_slice(&fresh);
+                }
+            });
+        }
     }
 
     /// To be called just before the target runs again: from here on nothing that it can write is
@@ -296,6 +350,9 @@ impl CapturedMemory {
             }
             let read = deferred.read(addr, buf);
             return if read == 0 { Err(ReadErrorKind::NotSaved) } else { Ok(read) };
+        }
+        if find(&self.lost, addr).is_some() {
+            return Err(ReadErrorKind::NotSaved);
         }
         let Some(range) = find(&self.constant, addr) else { return Err(ReadErrorKind::Unmapped) };
         let len = usize::try_from(range.end - addr).unwrap_or(usize::MAX).min(buf.len());

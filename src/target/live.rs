@@ -20,6 +20,8 @@ pub struct LiveMemory {
     pid: u32,
     /// `/proc/PID/mem`. It belongs to one program image: after an `execve` it reads as ended.
     mem: Option<Arc<File>>,
+    /// Whether the system call, which pins pages, must not serve in place of the file.
+    file_only: bool,
 }
 
 impl LiveMemory {
@@ -30,9 +32,9 @@ impl LiveMemory {
     /// Neither way of reading is permitted.
     pub fn open(pid: u32) -> io::Result<Self> {
         match File::open(format!("/proc/{pid}/mem")) {
-            Ok(mem) => Ok(Self { pid, mem: Some(Arc::new(mem)) }),
+            Ok(mem) => Ok(Self { pid, mem: Some(Arc::new(mem)), file_only: false }),
             Err(error) => {
-                let memory = Self { pid, mem: None };
+                let memory = Self { pid, mem: None, file_only: false };
                 // Address 0 is never mapped: a permitted read says so.
                 match memory.read_by_call(Addr::NULL, &mut [0]) {
                     Err(ReadErrorKind::Unmapped) | Ok(()) => Ok(memory),
@@ -40,6 +42,16 @@ impl LiveMemory {
                 }
             }
         }
+    }
+
+    /// The memory of a process that shares its pages with another one: read by the file only, since
+    /// the system call pins pages, and pinning copies each of them.
+    ///
+    /// # Errors
+    /// The file may not be read.
+    pub fn open_shared(pid: u32) -> io::Result<Self> {
+        let mem = File::open(format!("/proc/{pid}/mem"))?;
+        Ok(Self { pid, mem: Some(Arc::new(mem)), file_only: true })
     }
 
     /// The process it belongs to.
@@ -56,7 +68,7 @@ impl LiveMemory {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(ReadErrorKind::Gone),
             Err(error) => match kind(errno(&error)) {
                 // A security module may refuse the file and allow the call.
-                ReadErrorKind::Denied => self.read_by_call(addr, buf),
+                ReadErrorKind::Denied if !self.file_only => self.read_by_call(addr, buf),
                 kind => Err(kind),
             },
         }

@@ -131,6 +131,18 @@ impl Process {
         Ok(Self { pid, stat, executable, program, memory })
     }
 
+    /// The same for a process whose pages are another one's, until one of them writes: reading must
+    /// not copy them.
+    ///
+    /// # Errors
+    /// As [`Process::open`].
+    pub fn open_shared(pid: u32) -> Result<Self, AttachError> {
+        let process = Self::open(pid)?;
+        let memory = LiveMemory::open_shared(pid)
+            .map_err(|error| AttachError::from_io(pid, "mem", error))?;
+        Ok(Self { memory, ..process })
+    }
+
     /// Its number, as we see it.
     #[must_use]
     pub const fn pid(&self) -> u32 {

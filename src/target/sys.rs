@@ -7,6 +7,7 @@
 
 use nix::errno::Errno;
 use nix::libc;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr;
 
 /// What a wait for a tracee came back with.
@@ -48,6 +49,141 @@ fn decode(tid: i32, status: i32) -> Wait {
         (tid, 0) => Wait::Signal { tid, signal: status },
         (tid, _) => Wait::Event { tid },
     }
+}
+
+/// What a tracee that was waited for did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Nothing yet.
+    Nothing,
+    /// It ended, and is reaped as far as its tracer can.
+    Ended,
+    /// It is about to receive a signal.
+    Signal(i32),
+    /// It enters or leaves a system call (with `PTRACE_O_TRACESYSGOOD`).
+    Call,
+    /// A `PTRACE_EVENT_*`, or, as 128, a stop that it was told to make.
+    Event(i32),
+}
+
+/// Waits for one tracee of the calling thread; without blocking if `now`.
+pub(super) fn wait_for(tid: i32, now: bool) -> Result<Stop, Errno> {
+    let flags = libc::__WALL | if now { libc::WNOHANG } else { 0 };
+    let mut status = 0;
+    loop {
+        // Safety: `status` is a valid place for the result for the length of the call.
+        let result = unsafe { libc::waitpid(tid, &raw mut status, flags) };
+        match Errno::result(result) {
+            Ok(0) => return Ok(Stop::Nothing),
+            Ok(_) => return Ok(told(status)),
+            Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) => return Ok(Stop::Ended),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The meaning of a wait status.
+fn told(status: i32) -> Stop {
+    if !libc::WIFSTOPPED(status) {
+        return Stop::Ended;
+    }
+    match (libc::WSTOPSIG(status), status >> 16) {
+        (signal, 0) if signal == libc::SIGTRAP | 0x80 => Stop::Call,
+        (signal, 0) => Stop::Signal(signal),
+        (_, event) => Stop::Event(event),
+    }
+}
+
+/// The signals that a stopped tracee does not receive now: bit `n - 1` is signal `n`.
+pub(super) fn signal_mask(tid: i32) -> Result<u64, Errno> {
+    let mut mask = 0_u64;
+    // Safety: the address is the size of the mask, and `mask` is a valid place of that size.
+    let result = unsafe {
+        libc::ptrace(
+            libc::PTRACE_GETSIGMASK,
+            tid,
+            ptr::without_provenance_mut::<libc::c_void>(size_of::<u64>()),
+            (&raw mut mask).cast::<libc::c_void>(),
+        )
+    };
+    Errno::result(result).map(|_| mask)
+}
+
+/// Sets the signals that a stopped tracee does not receive.
+pub(super) fn set_signal_mask(tid: i32, mask: u64) -> Result<(), Errno> {
+    // Safety: the address is the size of the mask, which is only read.
+    let result = unsafe {
+        libc::ptrace(
+            libc::PTRACE_SETSIGMASK,
+            tid,
+            ptr::without_provenance_mut::<libc::c_void>(size_of::<u64>()),
+            ptr::from_ref(&mask).cast::<libc::c_void>(),
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// What the kernel knows of a thread's restartable sequences.
+#[repr(C)]
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Rseq {
+    /// Where the thread's `struct rseq` is; 0 if it has none.
+    pub(super) pointer: u64,
+    size: u32,
+    signature: u32,
+    flags: u32,
+    pad: u32,
+}
+
+/// How a thread's system calls are sent to a handler of its own.
+#[repr(C)]
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct UserDispatch {
+    /// 0 if they are not.
+    pub(super) mode: u64,
+    selector: u64,
+    offset: u64,
+    len: u64,
+}
+
+/// `PTRACE_GET_RSEQ_CONFIGURATION`, of Linux 5.13.
+pub(super) fn rseq(tid: i32) -> Result<Rseq, Errno> {
+    let mut rseq = Rseq::default();
+    // Safety: `Rseq` is the kernel's structure, all of whose bytes may be anything.
+    unsafe { configuration(0x420f, tid, &mut rseq) }.map(|()| rseq)
+}
+
+/// `PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG`, of Linux 6.4.
+pub(super) fn user_dispatch(tid: i32) -> Result<UserDispatch, Errno> {
+    let mut dispatch = UserDispatch::default();
+    // Safety: `UserDispatch` is the kernel's structure, all of whose bytes may be anything.
+    unsafe { configuration(0x4211, tid, &mut dispatch) }.map(|()| dispatch)
+}
+
+/// Asks for one of the structures of a stopped tracee.
+///
+/// Safety: `T` is what `request` writes, and may have any bytes.
+unsafe fn configuration<T>(request: u32, tid: i32, place: &mut T) -> Result<(), Errno> {
+    // Safety: the address is the size of the place, which is valid for the length of the call.
+    let result = unsafe {
+        libc::ptrace(
+            request,
+            tid,
+            ptr::without_provenance_mut::<libc::c_void>(size_of::<T>()),
+            ptr::from_mut(place).cast::<libc::c_void>(),
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// A descriptor of a process, which becomes readable when the process ends.
+pub(super) fn pidfd(pid: i32) -> Result<OwnedFd, Errno> {
+    // Safety: the call takes two numbers.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // Safety: the descriptor is new, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Lets go of a tracee of the calling thread that has ended, so that nobody waits for us to.
@@ -117,6 +253,16 @@ mod tests {
         assert_eq!(decode(7, 34), Wait::Signal { tid: 7, signal: 34 });
         assert_eq!(decode(7, (128 << 8) | 5), Wait::Event { tid: 7 });
         assert_eq!(decode(7, (128 << 8) | 19), Wait::Event { tid: 7 });
+    }
+
+    #[test]
+    fn what_a_tracee_did_is_told_apart() {
+        assert_eq!(told(0), Stop::Ended);
+        assert_eq!(told(9), Stop::Ended);
+        assert_eq!(told((10 << 8) | 0x7f), Stop::Signal(10));
+        assert_eq!(told((133 << 8) | 0x7f), Stop::Call);
+        assert_eq!(told((3 << 16) | (5 << 8) | 0x7f), Stop::Event(3));
+        assert_eq!(told((128 << 16) | (19 << 8) | 0x7f), Stop::Event(128));
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub(crate) struct Claims {
     pub(crate) interpreters: u64,
     /// The `anomalies` of the snapshot.
     pub(crate) anomalies: Vec<serde_json::Value>,
+    /// The whole document of `snapshot`.
+    pub(crate) document: serde_json::Value,
     /// An address that was printed twice, if any was.
     pub(crate) repeated: Vec<u64>,
 }
@@ -67,10 +69,19 @@ impl Claims {
     /// # Errors
     /// If pyheap fails, or does not print what the contract says.
     pub(crate) fn of(pyheap: &Path, pid: u32) -> Result<Self> {
+        Self::with(pyheap, pid, &[])
+    }
+
+    /// The same with further arguments, such as `--pause none`.
+    ///
+    /// # Errors
+    /// As [`Claims::of`].
+    pub(crate) fn with(pyheap: &Path, pid: u32, capture: &[&str]) -> Result<Self> {
         let mut claims = Self::default();
         let pid = pid.to_string();
-        let snapshot = run(pyheap, &["snapshot", "-p", &pid, "--json"])?;
-        let document: serde_json::Value = serde_json::from_str(&snapshot)?;
+        let words = [&["snapshot", "-p", &pid, "--json"], capture].concat();
+        let document: serde_json::Value = serde_json::from_str(&run(pyheap, &words)?)?;
+        claims.document = document.clone();
         let names = |field: &str| {
             let list = document.get(field).and_then(serde_json::Value::as_array);
             list.into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
@@ -81,7 +92,7 @@ impl Claims {
         claims.interpreters = interpreters.and_then(serde_json::Value::as_u64).unwrap_or(1);
         claims.anomalies =
             document.get("anomalies").and_then(|list| list.as_array().cloned()).unwrap_or_default();
-        claims.read_objects(pyheap, &pid)?;
+        claims.read_objects(pyheap, &[&["objects", "-p", &pid, "--json"], capture].concat())?;
         Ok(claims)
     }
 
@@ -90,8 +101,7 @@ impl Claims {
         self.type_names.get(object.type_index).map_or("?", String::as_str)
     }
 
-    fn read_objects(&mut self, pyheap: &Path, pid: &str) -> Result<()> {
-        let args = ["objects", "-p", pid, "--json"];
+    fn read_objects(&mut self, pyheap: &Path, args: &[&str]) -> Result<()> {
         let mut child = Command::new(pyheap)
             .args(args)
             .stdin(Stdio::null())

@@ -22,9 +22,24 @@ pub(crate) fn compare_fixture(
     name: &str,
     args: &[&str],
 ) -> Result<Report> {
+    compare_fixture_by(python, sources, pyheap, name, args, &[])
+}
+
+/// The same with further arguments for pyheap, such as `--pause none`.
+///
+/// # Errors
+/// As [`compare_fixture`].
+pub(crate) fn compare_fixture_by(
+    python: &Python,
+    sources: &Path,
+    pyheap: &Path,
+    name: &str,
+    args: &[&str],
+    capture: &[&str],
+) -> Result<Report> {
     let mut fixture = Fixture::start(python, sources, name, args)?;
-    let subject = format!("{} {name} {}", python.label(), args.join(" "));
-    compare_process(&mut fixture, pyheap, subject.trim_end())
+    let words = [&[name], args, capture].concat().join(" ");
+    compare_process_by(&mut fixture, pyheap, &format!("{} {words}", python.label()), capture)
 }
 
 /// The same for a fixture that runs already.
@@ -36,8 +51,21 @@ pub(crate) fn compare_process(
     pyheap: &Path,
     subject: &str,
 ) -> Result<Report> {
+    compare_process_by(fixture, pyheap, subject, &[])
+}
+
+/// The same with further arguments for pyheap.
+///
+/// # Errors
+/// As [`compare_fixture`].
+pub(crate) fn compare_process_by(
+    fixture: &mut Fixture,
+    pyheap: &Path,
+    subject: &str,
+    capture: &[&str],
+) -> Result<Report> {
     fixture.settle()?;
-    let claims = Claims::of(pyheap, fixture.pid())?;
+    let claims = Claims::with(pyheap, fixture.pid(), capture)?;
     let mut addresses: Vec<u64> = claims.objects.keys().copied().collect();
     addresses.sort_unstable();
     let truth = fixture.tell(&addresses)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::support::compare::compare_fixture;
+use crate::support::compare::compare_fixture_by;
 use crate::support::pythons::{self, Python};
 
 /// What to compare.
@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// The pyheap to test. The one in the build folder if not given; it is not built.
     #[arg(long)]
     pyheap: Option<PathBuf>,
+    /// How pyheap makes the heap stand still: `stop`, `cow` or `none`.
+    #[arg(long, default_value = "stop")]
+    pause: String,
     /// What the fixture gets as arguments.
     #[arg(last = true)]
     args: Vec<String>,
@@ -38,12 +41,13 @@ pub(crate) fn run(workspace: &Path, arguments: &Arguments) -> Result<()> {
     let mut wrong = 0;
     for python in chosen(workspace, arguments.python.as_deref())? {
         for fixture in &arguments.fixture {
-            match compare_fixture(
+            match compare_fixture_by(
                 &python,
                 &workspace.join("python-fixtures"),
                 &pyheap,
                 fixture,
                 &args,
+                &["--pause", &arguments.pause],
             ) {
                 Ok(report) => {
                     print!("{report}");

@@ -4,16 +4,20 @@ use crate::cli::Context;
 use crate::cli::args::DoctorArgs;
 use crate::error::Error;
 use crate::report::json::processes::{
-    DoctorJson, FindingJson, ForecastJson, InterpreterJson, Processes,
+    CowJson, DoctorJson, FindingJson, ForecastJson, InterpreterJson, Processes,
 };
 use crate::report::{json, text};
 use crate::source::Diagnosis;
 use crate::take::TakeError;
 use crate::target::PauseError;
+use std::time::Duration;
 
 /// How fast memory is copied while the target stands still. From 0.9 to 3 GB/s were measured
 /// (`docs/performance.md`).
 const BYTES_PER_SECOND: u64 = 1_500_000_000;
+
+/// The one thing that a fork from outside cannot be made safe against.
+const COW_RISK: &str = "a SIGKILL to its guardian, a second pyheap, in the instant of the fork";
 
 pub(super) fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Result<(), Error> {
     let layout = context.layout(&args.output);
@@ -52,7 +56,7 @@ pub(super) fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Result<(), Er
 }
 
 fn document(pid: u32, diagnosis: Diagnosis) -> DoctorJson {
-    let Diagnosis { findings, interpreter, binary, forecast, failure } = diagnosis;
+    let Diagnosis { findings, interpreter, binary, forecast, cow, failure } = diagnosis;
     let findings = findings.into_iter().map(|finding| FindingJson {
         what: finding.what,
         ok: finding.ok,
@@ -72,6 +76,11 @@ fn document(pid: u32, diagnosis: Diagnosis) -> DoctorJson {
                 forecast.limit_bytes,
                 BYTES_PER_SECOND,
             )
+        }),
+        cow: cow.map(|cow| CowJson {
+            pause_seconds: cow.as_ref().ok().map(Duration::as_secs_f64),
+            refused: cow.err(),
+            risk: COW_RISK,
         }),
         otherwise: failure.map(|failure| otherwise(pid, &failure)).unwrap_or_default(),
         findings: findings.collect(),

@@ -10,7 +10,7 @@ use crate::cli::{Context, operands, selecting};
 use crate::error::Error;
 use crate::report::json::histogram::HistogramJson;
 use crate::report::text::histogram::Counted;
-use crate::report::{csv, json, text};
+use crate::report::{csv, json, text, units};
 use crate::snapshot::Snapshot;
 use crate::source::{Options, Source};
 
@@ -65,6 +65,14 @@ fn report(
         text::histogram::write(context.out, facts, graph, table, waiting, &layout)?;
     }
     context.check(graph)?;
+    if let Some(seconds) = facts.pause.cow_seconds {
+        let stop = units::seconds(facts.pause.seconds);
+        let cow = units::seconds(seconds);
+        context.note(&format!(
+            "it stood still for {stop}; with --pause cow it would be some {cow} (a fork), and pages \
+             that it writes to while the fork is read are copied"
+        ))?;
+    }
     if !args.read.output.json && !args.csv && matches!(source, Source::Pid(_)) {
         let pid = facts.process.pid;
         let next = match output {

@@ -20,6 +20,8 @@ fn doctor_says_what_a_snapshot_would_cost_or_what_would_help() {
       a snapshot copies 30.0 MiB: a pause of some 21.0 ms (at 1.5 GB/s)
       big blocks of malloc: 5.0 GiB, copied only where they hold references
       swapped out: 2 pages (8.0 KiB), read only where they are needed
+      --pause cow makes it fork: a pause of some 3.0 ms
+      and could kill it only by a SIGKILL to its guardian, a second pyheap, in the instant of the fork
     -   no capability
     ");
     let document = json("doctor -p 7 --json");

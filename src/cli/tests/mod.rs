@@ -87,6 +87,7 @@ impl Backend for Heaps {
                 swapped_bytes: 8192,
                 ..Forecast::default()
             }),
+            cow: Some(Ok(std::time::Duration::from_millis(3))),
             failure: None,
         }
     }
@@ -124,7 +125,7 @@ fn heap(pid: u32, sessions: u64) -> Snapshot {
             build: "default".into(),
             interpreters: 1,
         },
-        pause: Pause { mode: "stop".into(), seconds: 0.0123, stops: 1 },
+        pause: Pause { mode: "stop".into(), seconds: 0.0123, stops: 1, cow_seconds: None },
         timings: Timings { total: 0.25, ..Timings::default() },
         ..Facts::default()
     };

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use crate::analysis::histogram::{Totals, marked_types};
 use crate::analysis::{GroupBy, Histogram, TypeTotals};
-use crate::facts::{AllocatorFacts, Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
+use crate::facts::{
+    AllocatorFacts, Facts, InterpreterFacts, Pause, ProcessFacts, Timings, TornFacts,
+};
 use crate::graph::{Anomaly, HeapGraph};
 
 /// The heap of one process.
@@ -25,6 +27,8 @@ pub struct HistogramJson<'a> {
     inferred_types: Vec<String>,
     anomalies: Vec<AnomalyJson>,
     allocator: &'a AllocatorFacts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    torn: Option<TornFacts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
 }
@@ -113,6 +117,7 @@ impl<'a> HistogramJson<'a> {
             inferred_types: marked_types(graph, |row| row.inferred),
             allocator: &facts.allocator,
             anomalies: graph.anomalies.iter().map(Into::into).collect(),
+            torn: facts.torn,
             output,
         }
     }

@@ -59,6 +59,8 @@ pub struct DoctorJson {
     pub interpreter: Option<InterpreterJson>,
     /// What a snapshot would copy; nothing if that cannot be known.
     pub forecast: Option<ForecastJson>,
+    /// What `--pause cow` would do; nothing if the process cannot be read.
+    pub cow: Option<CowJson>,
     /// The commands that lead to the heap if the process cannot be read.
     pub otherwise: Vec<String>,
     /// What was looked at.
@@ -73,6 +75,17 @@ pub struct InterpreterJson {
     pub interpreter: InterpreterFacts,
     /// The binary that holds it, as the process sees it.
     pub binary: Option<String>,
+}
+
+/// What `--pause cow` would do.
+#[derive(Debug, Serialize)]
+pub struct CowJson {
+    /// How long the process would stand still, in seconds; null if it is not made to fork.
+    pub pause_seconds: Option<f64>,
+    /// Why it is not.
+    pub refused: Option<String>,
+    /// What could kill the process, and nothing else.
+    pub risk: &'static str,
 }
 
 /// What a snapshot would copy.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::analysis::histogram::marked_types;
 use crate::analysis::{GroupBy, Histogram};
-use crate::facts::Facts;
+use crate::facts::{Facts, TornFacts};
 use crate::graph::HeapGraph;
 use crate::report::table::{Align, Table};
 use crate::report::{Layout, short_type, units};
@@ -67,7 +67,32 @@ pub fn write(
         writeln!(out, "{}\npyheap stacks tells each thread\n", layout.style.red(&hang))?;
     }
     table(out, counted, layout)?;
-    footer(out, graph, counted, waiting, layout)
+    footer(out, graph, counted, waiting, layout)?;
+    match &facts.torn {
+        Some(torn) => writeln!(out, "{}", consistency(torn)),
+        None => Ok(()),
+    }
+}
+
+/// How far a heap that was read while its process ran can be believed.
+fn consistency(torn: &TornFacts) -> String {
+    let again = match torn.retries {
+        0 => String::new(),
+        1 => ", after torn parts were read again once".to_owned(),
+        times => format!(", after torn parts were read again {times} times"),
+    };
+    if torn.objects == 0 {
+        return format!(
+            "it ran while it was read: nothing was seen that does not fit together{again}"
+        );
+    }
+    format!(
+        "it ran while it was read: {} objects ({:.3} %, {} or {:.3} % of the bytes) make no sense{again}",
+        units::count(torn.objects),
+        torn.object_share * 100.0,
+        units::bytes(torn.bytes),
+        torn.byte_share * 100.0,
+    )
 }
 
 /// The table alone.

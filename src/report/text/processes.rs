@@ -105,6 +105,16 @@ pub fn doctor(out: &mut dyn Write, report: &DoctorJson, layout: &Layout) -> io::
     if let Some(expected) = &report.forecast {
         forecast(out, expected)?;
     }
+    if let Some(cow) = &report.cow {
+        match (&cow.refused, cow.pause_seconds) {
+            (Some(reason), _) => writeln!(out, "  --pause cow is refused: {}", one_line(reason))?,
+            (None, seconds) => {
+                let pause = units::seconds(seconds.unwrap_or_default());
+                writeln!(out, "  --pause cow makes it fork: a pause of some {pause}")?;
+                writeln!(out, "  and could kill it only by {}", cow.risk)?;
+            }
+        }
+    }
     for finding in &report.findings {
         // Of what can be read, nothing stands in the way.
         let (mark, fix) = match (finding.ok, report.ok) {

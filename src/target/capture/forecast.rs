@@ -32,7 +32,7 @@ impl Forecast {
     /// # Errors
     /// None that are known: without an answer of the kernel every page counts.
     pub fn of(process: &Process, map: &MemoryMap) -> Result<Self, CaptureError> {
-        let plan = Plan::new(process, map, None)?;
+        let plan = Plan::new(process, map, &[], None)?;
         let (memory, page_bytes) = (process.memory(), page_bytes());
         let mut forecast = Self {
             swapped_bytes: plan.swapped_bytes,

@@ -1,16 +1,16 @@
 //! How much memory may be used without harm to the machine, our container or the target's.
 
+use crate::target::groups;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The bytes left on this machine and in the control groups of both processes; nothing if the
 /// kernel does not say.
-pub(super) fn bytes(target: u32) -> Option<u64> {
+pub(in crate::target) fn bytes(target: u32) -> Option<u64> {
     let machine = available(&fs::read_to_string("/proc/meminfo").ok()?);
-    let groups = ["self".to_owned(), target.to_string()].into_iter().filter_map(|process| {
-        let text = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
-        group_headroom(Path::new("/sys/fs/cgroup"), &text)
-    });
+    let groups = ["self".to_owned(), target.to_string()]
+        .into_iter()
+        .filter_map(|process| group_headroom(&groups::groups(&process, "memory")));
     machine.into_iter().chain(groups).min()
 }
 
@@ -25,29 +25,16 @@ fn available(meminfo: &str) -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The least room of the groups that `/proc/PID/cgroup` names and of all above them.
-fn group_headroom(root: &Path, text: &str) -> Option<u64> {
-    let mut least = None;
-    for line in text.lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
-        let (base, files) = if controllers.is_empty() {
-            (root.to_owned(), ("memory.max", "memory.current", "inactive_file"))
-        } else if controllers.split(',').any(|controller| controller == "memory") {
-            let files = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
-            (root.join("memory"), files)
-        } else {
-            continue;
+/// The least room of groups.
+fn group_headroom(groups: &[(PathBuf, bool)]) -> Option<u64> {
+    let rooms = groups.iter().filter_map(|(group, is_v2)| {
+        let files = match is_v2 {
+            true => ("memory.max", "memory.current", "inactive_file"),
+            false => ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         };
-        // Seen from a container, groups outside of it are called `/../…`: they are not mounted.
-        let path = path.trim_start_matches('/');
-        let group = if path.contains("..") { base.clone() } else { base.join(path) };
-        for group in group.ancestors().take_while(|group| group.starts_with(&base)) {
-            let room = room(group, files);
-            least = least.into_iter().chain(room).min();
-        }
-    }
-    least
+        room(group, files)
+    });
+    rooms.min()
 }
 
 fn room(group: &Path, (max, current, cache): (&str, &str, &str)) -> Option<u64> {
@@ -84,9 +71,10 @@ mod tests {
         fs::write(pod.join("memory.max"), "5000\n").unwrap();
         fs::write(pod.join("memory.current"), "3000\n").unwrap();
         fs::write(pod.join("memory.stat"), "anon 2000\ninactive_file 500\n").unwrap();
-        assert_eq!(group_headroom(root.path(), "0::/pod/inner\n"), Some(2500));
-        assert_eq!(group_headroom(root.path(), "0::/other\n"), None);
-        assert_eq!(group_headroom(root.path(), "0::/../../x\nnonsense\n"), None);
+        let headroom = |text: &str| group_headroom(&groups::named(root.path(), text, "memory"));
+        assert_eq!(headroom("0::/pod/inner\n"), Some(2500));
+        assert_eq!(headroom("0::/other\n"), None);
+        assert_eq!(headroom("0::/../../x\nnonsense\n"), None);
     }
 
     #[test]
@@ -97,7 +85,7 @@ mod tests {
         fs::write(group.join("memory.limit_in_bytes"), "1000\n").unwrap();
         fs::write(group.join("memory.usage_in_bytes"), "1500\n").unwrap();
         let text = "5:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/docker/1\n";
-        assert_eq!(group_headroom(root.path(), text), Some(0));
+        assert_eq!(group_headroom(&groups::named(root.path(), text, "memory")), Some(0));
     }
 
     #[test]

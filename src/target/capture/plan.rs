@@ -76,13 +76,16 @@ impl Plan {
     pub(super) fn new(
         process: &Process,
         map: &MemoryMap,
+        lost: &[AddrRange],
         deadline: Option<Instant>,
     ) -> Result<Self, CaptureError> {
         let page_map = File::open(format!("/proc/{}/pagemap", process.pid())).ok();
         let page_bytes = page_bytes();
         let mut plan = Self::default();
         for mapping in map.iter().filter(|mapping| mapping.read) {
-            if !mapping.write {
+            if lost.iter().any(|lost| lost.contains(mapping.range.start)) {
+                // It is not there as it was.
+            } else if !mapping.write {
                 push_merged(&mut plan.constant, mapping.range);
             } else if is_device(mapping) {
                 // Reading it may do something.

@@ -48,7 +48,7 @@ pub fn rehearse(
     limits: &CaptureLimits,
 ) -> Result<Rehearsal, CaptureError> {
     let limit = limit(process.pid(), limits);
-    let plan = Plan::new(process, map, None)?;
+    let plan = Plan::new(process, map, &[], None)?;
     let mut rooms = Vec::with_capacity(plan.segments.len());
     for (index, segment) in plan.segments.iter().enumerate() {
         let before = index.checked_sub(1).and_then(|before| plan.segments.get(before));
