@@ -8,6 +8,7 @@
 # that it would be, since it runs inside.
 import gc
 import json
+import os
 import random
 import resource
 import sys
@@ -58,7 +59,46 @@ def guppy_heap():
     return hpy().heap().count
 
 
-PEERS = {"gc": count, "objgraph": objgraph_types, "guppy3": guppy_heap}
+def pympler_summary():
+    from pympler import muppy, summary
+
+    return sum(row[1] for row in summary.summarize(muppy.get_objects()))
+
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    global forked
+    forked = child
+    return 0
+
+
+def sweep():
+    # A reference more and less to each object of the table writes to all of their pages.
+    seen = 0
+    for order in held[0]:
+        seen += 1
+    return seen
+
+
+def request():
+    # What a service does with a request: a few objects are looked up, some are made.
+    table = held[0]
+    found = [table[int(random.random() * len(table))] for _ in range(200)]
+    return len(sorted((order.facts["price"], order.number) for order in found))
+
+
+forked = 0
+PEERS = {
+    "gc": count,
+    "objgraph": objgraph_types,
+    "guppy3": guppy_heap,
+    "pympler": pympler_summary,
+    "fork": fork,
+    "sweep": sweep,
+    "request": request,
+}
 held = build(int(sys.argv[1]), int(sys.argv[2]))
 gc.collect()
 print("READY", flush=True)
@@ -68,6 +108,9 @@ for line in sys.stdin:
     try:
         objects = PEERS[line.strip()]()
         answer = {"seconds": time.perf_counter() - start, "objects": objects}
+        if forked:
+            os.waitpid(forked, 0)
+            forked = 0
         answer["grown_kib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     except ImportError as error:
         answer = {"skipped": str(error)}

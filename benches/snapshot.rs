@@ -6,23 +6,23 @@
 
 #![allow(clippy::print_stdout)]
 
+mod heap;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::Value;
 
+use heap::{Target, with_peers};
+
 /// The sizes of heaps unless others are given.
 const OBJECTS: [u64; 3] = [100_000, 1_000_000, 10_000_000];
-/// The heap is the same in every run.
-const SEED: u64 = 1;
 /// What the physical limit is measured with, in bytes a read.
 const PIECE: usize = 1 << 20;
 
@@ -62,25 +62,6 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The Python of a virtual environment with the peers; the plain one where pip cannot fetch them.
-fn with_peers(workspace: &Path, python: &support::pythons::Python) -> Result<PathBuf> {
-    let folder = support::pythons::target_dir(workspace).join("bench-venv").join(python.label());
-    let inside = folder.join("bin/python");
-    if !inside.exists() {
-        let status = Command::new(&python.executable).args(["-m", "venv"]).arg(&folder).status()?;
-        if !status.success() {
-            println!("no virtual environment for {}: objgraph, guppy3 skipped", python.label());
-            return Ok(python.executable.clone());
-        }
-    }
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    let status = Command::new(&inside).args(pip).args(["objgraph", "guppy3"]).status()?;
-    if !status.success() {
-        println!("pip cannot install objgraph and guppy3: they are skipped");
-    }
-    Ok(inside)
-}
-
 /// Runs pyheap, and prints what it says with its time and its peak. In a process of its own, for the
 /// kernel tells the peak of all children together: here pyheap is the only one.
 fn snapshot(pid: &str) -> Result<()> {
@@ -103,7 +84,7 @@ fn snapshot(pid: &str) -> Result<()> {
 fn measure(workspace: &Path, python: &Path, objects: u64) -> Result<()> {
     let mut target = Target::start(workspace, python, objects)?;
     let output = Command::new(std::env::current_exe()?)
-        .args([MEASURE.to_owned(), target.child.id().to_string()])
+        .args([MEASURE.to_owned(), target.pid().to_string()])
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
@@ -125,7 +106,7 @@ fn measure(workspace: &Path, python: &Path, objects: u64) -> Result<()> {
         copied as f64 / f64::from(1 << 20),
         peak / 1024.0,
     );
-    let limit = plain_copy(target.child.id(), copied)?.as_secs_f64();
+    let limit = plain_copy(target.pid(), copied)?.as_secs_f64();
     println!(
         "{:<22}{:>12}{limit:>10.4}{:>10}   pause / limit {:.1}",
         "  plain copy",
@@ -179,49 +160,4 @@ fn plain_copy(pid: u32, bytes: u64) -> Result<Duration> {
         left -= len;
     }
     Ok(start.elapsed())
-}
-
-/// A Python with a heap, ended on drop.
-struct Target {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Target {
-    fn start(workspace: &Path, python: &Path, objects: u64) -> Result<Self> {
-        let mut child = Command::new(python)
-            .arg(workspace.join("benches/heap.py"))
-            .args([objects.to_string(), SEED.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdin = child.stdin.take().context("no stdin")?;
-        let stdout = BufReader::new(child.stdout.take().context("no stdout")?);
-        let mut target = Self { child, stdin, stdout };
-        match target.line()?.as_str() {
-            "READY" => Ok(target),
-            other => bail!("READY expected: {other:?}"),
-        }
-    }
-
-    fn ask(&mut self, peer: &str) -> Result<Value> {
-        writeln!(self.stdin, "{peer}")?;
-        self.stdin.flush()?;
-        Ok(serde_json::from_str(&self.line()?)?)
-    }
-
-    fn line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
-        Ok(line.trim_end().to_owned())
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        // It may have ended by itself; what matters is that it is gone afterwards.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

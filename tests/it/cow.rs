@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -15,6 +16,7 @@ use crate::forked::{Forked, Held, children, guardians, status, until};
 use crate::support::compare::compare_fixture_by;
 use crate::support::fixture::Fixture;
 use crate::support::pythons::{self, Python};
+use crate::support::random::Random;
 
 const COW: &[&str] = &["--pause", "cow"];
 
@@ -101,37 +103,37 @@ fn interrupted_system_calls_end_as_they_would_have() -> Result<()> {
 
 #[test]
 fn signals_arrive_exactly_once_and_none_of_a_child() -> Result<()> {
+    /// The fewest signals of each kind, and the fewest forks meanwhile.
+    const ROUNDS: u32 = 100;
+    const FORKS: u32 = 20;
     let mut target = Forked::ready(&["signals"])?;
-    let rounds = 60;
-    let pid = target.pid().to_string();
-    let done = std::sync::atomic::AtomicBool::new(false);
+    let pid = target.pid();
+    let (forks, done) = (AtomicU32::new(0), AtomicBool::new(false));
+    let mut rounds = 0;
     std::thread::scope(|scope| -> Result<()> {
-        let forks = scope.spawn(|| -> Result<u32> {
-            let mut forks = 0;
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                let run = crate::support::run::Run::of(
-                    pyheap(),
-                    &["snapshot", "-p", &pid, "--json", "--pause", "cow"],
-                )?;
-                run.expect(0, &[])?;
-                forks += 1;
+        let forking = scope.spawn(|| -> Result<()> {
+            while !done.load(Ordering::Relaxed) {
+                ensure!(Held::of(pid)?.release()?["zombie"] == false);
+                forks.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(forks)
+            Ok(())
         });
-        let sent = (|| -> Result<()> {
-            for _ in 0..rounds {
+        let mut send = || -> Result<()> {
+            while (rounds < ROUNDS || forks.load(Ordering::Relaxed) < FORKS)
+                && !forking.is_finished()
+            {
                 target.signal("USR1")?;
                 ensure!(target.byte()? == b'u');
                 target.signal("RTMIN")?;
                 ensure!(target.byte()? == b'r');
+                rounds += 1;
             }
             Ok(())
-        })();
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-        let forks = forks.join().ok().context("the snapshots died")??;
-        sent?;
-        ensure!(forks > 2, "only {forks} forks");
-        Ok(())
+        };
+        let sent = send();
+        done.store(true, Ordering::Relaxed);
+        forking.join().ok().context("the forks died")??;
+        sent
     })?;
     let mut counts = target.ask("counts")?;
     if counts.is_empty() {
@@ -139,7 +141,7 @@ fn signals_arrive_exactly_once_and_none_of_a_child() -> Result<()> {
     }
     ensure!(
         counts.trim() == format!("0 {rounds} {rounds}"),
-        "SIGCHLD, SIGUSR1, SIGRTMIN: {counts}"
+        "{rounds} rounds; SIGCHLD, SIGUSR1, SIGRTMIN: {counts}"
     );
     Ok(())
 }
@@ -195,7 +197,8 @@ fn the_target_has_no_child_that_it_could_see_and_no_zombie() -> Result<()> {
     ensure!(
         std::fs::read_to_string(format!("/proc/{}/oom_score_adj", held.child))?.trim() == "1000"
     );
-    ensure!(status(held.child, "TracerPid") == held.guardian.id().to_string());
+    let tracer: u32 = status(held.child, "TracerPid").parse()?;
+    ensure!(status(tracer, "Tgid") == held.guardian.id().to_string());
     ensure!(
         status(target.pid(), "TracerPid") == "0",
         "the target is traced while the child is read"
@@ -317,17 +320,6 @@ fn what_the_child_lacks_is_not_saved_and_not_zeros() -> Result<()> {
 /// Whether a process is there and is no zombie.
 fn is_alive(pid: u32) -> bool {
     !matches!(status(pid, "State").chars().next(), None | Some('Z' | 'X'))
-}
-
-/// A generator whose seed is in the test, so that a failure can be had again.
-struct Random(u64);
-
-impl Random {
-    /// A number below a bound.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) % bound.max(1)
-    }
 }
 
 #[test]

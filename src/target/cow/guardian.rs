@@ -20,8 +20,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, setsid};
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,10 @@ fn tell(message: &Message) {
 fn guard(process: &Process) -> bool {
     let mut pause = Duration::ZERO;
     for stops in 1..=TRIES {
+        // pyheap may be gone before anything was done for it.
+        if is_told(&[io::stdin().as_fd()], PollTimeout::ZERO).first() == Some(&true) {
+            return false;
+        }
         let attempt = thread::scope(|scope| scope.spawn(|| attempt(process, pause, stops)).join());
         match attempt.unwrap_or_else(|_| Err(Box::new(failed("guard", Errno::UnknownErrno)))) {
             Ok(Attempt::Done) => return true,
@@ -184,25 +188,14 @@ fn keep(process: &Process, child: i32) -> String {
     let own = Status::read(&process.pid().to_string()).unwrap_or_default().number("RssAnon");
     // A quarter of what there had to be in the beginning.
     let threshold = own.unwrap_or(0).saturating_mul(1024) / FREE_PART / 4;
-    let mut input = io::stdin();
+    let input = io::stdin();
     loop {
-        let early = {
-            let mut watched = vec![PollFd::new(input.as_fd(), PollFlags::POLLIN)];
-            watched.extend(target.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
-            let _ = poll(&mut watched, PollTimeout::from(TICK));
-            let told = |nth: usize| {
-                let events = watched.get(nth).and_then(PollFd::revents);
-                events.is_some_and(|events| !events.is_empty())
-            };
-            (told(0), told(1))
-        };
-        match early {
+        let watched: Vec<_> =
+            [input.as_fd()].into_iter().chain(target.iter().map(AsFd::as_fd)).collect();
+        match is_told(&watched, PollTimeout::from(TICK))[..] {
             // Whether it says something or is gone: it needs the child no more.
-            (true, _) => {
-                let _ = input.read(&mut [0; 64]);
-                return String::new();
-            }
-            (_, true) => return "the process has ended".to_owned(),
+            [true, ..] => return String::new(),
+            [_, true] => return "the process has ended".to_owned(),
             _ => {}
         }
         if !process.is_same() {
@@ -216,6 +209,16 @@ fn keep(process: &Process, child: i32) -> String {
             return "the kernel has ended the fork (memory ran out?)".to_owned();
         }
     }
+}
+
+/// Which descriptors have something to tell, at once or within a time: data, or that the other end is
+/// closed.
+fn is_told(watched: &[BorrowedFd<'_>], time: PollTimeout) -> Vec<bool> {
+    let mut watched: Vec<PollFd<'_>> =
+        watched.iter().map(|&fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    let _ = poll(&mut watched, time);
+    let told = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+    watched.iter().map(told).collect()
 }
 
 /// Ends the child, and lets go of it as its tracer.

@@ -26,6 +26,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// There is no way yet to make a thread of this architecture do a system call.
@@ -252,8 +253,12 @@ impl FrozenChild {
 
 impl Drop for FrozenChild {
     fn drop(&mut self) {
-        // The guardian cleans up when this pipe closes, and ends.
+        // The guardian cleans up when this pipe closes, and ends. One that hangs in the kernel does so
+        // without us.
         self.order = None;
-        let _ = self.guardian.wait();
+        let start = Instant::now();
+        while start.elapsed() < GUARDIAN_LIMIT && matches!(self.guardian.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_micros(200));
+        }
     }
 }
