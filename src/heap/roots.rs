@@ -216,13 +216,13 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
         let at = &self.objects.layout.at;
         let (owner_at, iframe) = (at.interpreter_frame.owner, at.generator.gi_iframe);
         let mut frame = self.objects.current_frame(thread)?;
-        let mut count = 0;
+        let mut seen = FxHashSet::default();
         while !frame.is_null() {
-            if count >= self.objects.limits.frames {
+            // A chain that was read while it changed may lead back into itself.
+            if seen.len() >= self.objects.limits.frames || !seen.insert(frame) {
                 self.anomalies.note("a thread's frames do not end", thread);
                 return Ok(());
             }
-            count += 1;
             let view = self.objects.frame(frame)?;
             if !view.code.is_null() {
                 let (function, file, line) = self.objects.code_place(view.code)?;

@@ -4,7 +4,7 @@
 mod locks;
 mod waits;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::addr::Addr;
 use crate::cpython::discovery::Found;
@@ -168,8 +168,9 @@ impl<M: Memory> Reader<'_, '_, M> {
     /// The frames of a thread, the innermost first, and how many were left out.
     fn frames(&self, state: Addr) -> (Vec<RawFrame>, u64) {
         let mut views = Vec::new();
+        let mut seen = FxHashSet::default();
         let mut at = self.objects.current_frame(state).unwrap_or_default();
-        while !at.is_null() && views.len() < self.objects.limits.frames {
+        while !at.is_null() && seen.len() < self.objects.limits.frames && seen.insert(at) {
             let Ok(view) = self.objects.frame(at) else { break };
             if !view.code.is_null() {
                 views.push(view);
