@@ -21,8 +21,10 @@ use crate::limits::Limits;
 use crate::target::capture::{CapturedMemory, be_the_first_to_go};
 use crate::target::pause::PauseError;
 use crate::target::process::{AttachError, Process};
-use crate::target::threads::OsThread;
-use crate::target::{CaptureError, CoreError, CowError, MemoryMap, PageCache, Smaps, threads};
+use crate::target::threads::{self, OsThread};
+use crate::target::{
+    CaptureError, CoreError, CowError, MappedFiles, MemoryMap, Natives, PageCache, Smaps,
+};
 pub use outlook::Outlook;
 pub use post_mortem::take_core;
 
@@ -167,11 +169,13 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let attach = start.elapsed();
     let traces = traces_of(&process, &found)?;
     // Before any stop, which would be what they wait for.
-    let observed = Observed { pid: Some(pid), threads: threads::observe(pid) };
+    let mut observed = Observed { pid: Some(pid), threads: threads::observe(pid) };
     let mut held = match options.mode {
         PauseMode::None => running::copy(&process, &found, (options, traces))?,
         PauseMode::Cow => cow::copy(&process, &found, (options, traces))?,
-        PauseMode::Stop => stopped::copy(&process, &found, (options, traces))?,
+        PauseMode::Stop => {
+            stopped::copy(&process, &found, (options, traces), &mut observed.threads)?
+        }
     };
     // Soon after: what the target does meanwhile shows as unexplained.
     let smaps = Smaps::read(pid);
@@ -193,7 +197,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         walk: walk.as_secs_f64(),
         total: start.elapsed().as_secs_f64(),
     };
-    let threads = heap::threads(&captured, &found, options.limits, &walked.graph, &observed);
+    let mut threads = heap::threads(&captured, &found, options.limits, &walked.graph, &observed);
     let surroundings = Surroundings {
         map: &map,
         saved: &captured.saved_ranges(),
@@ -201,6 +205,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         threads: &threads.threads,
     };
     heap::name_c_holders(&captured, &found, limits, &surroundings, &mut walked.graph);
+    tell_native(&process, &map, &observed, &mut threads.threads);
     let facts = facts(&process, &found, &walked, pause, timings, &captured);
     let seen = (observed.threads.as_slice(), threads.threads.as_slice());
     let memory = footprint_of(&captured, &process, &map, smaps.as_ref(), &walked, seen);
@@ -244,6 +249,22 @@ fn with_threads(facts: Facts, threads: Threads) -> Facts {
 fn traces_of(process: &Process, found: &Found) -> Result<Option<Traces>, TakeError> {
     let live = PageCache::new(process.memory(), CACHE_BYTES);
     Ok(Traces::find(&process.memory_map()?, &live, found))
+}
+
+/// Tells the function of C code that each thread is in.
+fn tell_native(
+    files: &impl MappedFiles,
+    map: &MemoryMap,
+    observed: &Observed,
+    threads: &mut [ThreadFacts],
+) {
+    let mut natives = Natives::new(files, map);
+    for thread in threads {
+        let is_it = |seen: &&OsThread| seen.namespace_tid == thread.os_thread_id;
+        let seen = observed.threads.iter().find(is_it);
+        let instruction = seen.and_then(|seen| seen.instruction);
+        thread.native = instruction.and_then(|instruction| natives.place(instruction));
+    }
 }
 
 /// Adds what was noticed besides the walk.

@@ -15,7 +15,7 @@ pub use memory::{
 };
 pub use python_process::PythonProcess;
 pub use tasks::{AsyncFacts, LoopFacts, PoolFacts, TaskExceptionFacts, TaskFacts, TaskWaitFacts};
-pub use threads::{FrameFacts, LocalFacts, ThreadFacts, WaitFacts};
+pub use threads::{FrameFacts, LocalFacts, NativeFacts, ThreadFacts, WaitFacts};
 pub use torn::TornFacts;
 
 /// The process or core file that was read.

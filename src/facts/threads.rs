@@ -22,11 +22,23 @@ pub struct ThreadFacts {
     pub holds_gil: bool,
     /// What it waits for.
     pub waiting_for: Option<WaitFacts>,
+    /// The function of C code that it is in.
+    #[serde(default)]
+    pub native: Option<NativeFacts>,
     /// Its frames, the innermost first.
     pub frames: Vec<FrameFacts>,
     /// How many frames between these are left out, of a very deep recursion.
     #[serde(default)]
     pub omitted_frames: u64,
+}
+
+/// A function of C code.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NativeFacts {
+    /// The file that it is mapped from.
+    pub library: String,
+    /// Its name, if the file has one.
+    pub symbol: Option<String>,
 }
 
 /// What a thread waits for.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::{CACHE_BYTES, TakeError, TakeOptions, note_disagreements};
+use super::{CACHE_BYTES, TakeError, TakeOptions, note_disagreements, tell_native};
 use crate::addr::Addr;
 use crate::cpython::discovery::{self, Binaries, DiscoveryError};
 use crate::cpython::tracemalloc::Traces;
@@ -53,7 +53,7 @@ pub fn take_core(
     let walk = before_walk.elapsed();
     let threads = core.threads().iter().map(CoreThread::observed).collect();
     let observed = Observed { pid: None, threads };
-    let threads = heap::threads(&memory, &found, options.limits, &walked.graph, &observed);
+    let mut threads = heap::threads(&memory, &found, options.limits, &walked.graph, &observed);
     let writable = map.iter().filter(|mapping| mapping.write && mapping.read);
     let surroundings = Surroundings {
         map,
@@ -63,6 +63,7 @@ pub fn take_core(
     };
     heap::name_c_holders(&memory, &found, limits, &surroundings, &mut walked.graph);
     let memory = footprint_of(&core, &walked, &observed.threads, &threads.threads);
+    tell_native(&core, map, &observed, &mut threads.threads);
     let facts = Facts {
         process: ProcessFacts {
             pid: core.pid(),

@@ -9,6 +9,7 @@ use crate::cpython::tracemalloc::Traces;
 use crate::facts::Pause;
 use crate::heap;
 use crate::target::capture::{CaptureLimits, Rehearsal, capture, rehearse};
+use crate::target::threads::{self, OsThread};
 use crate::target::{Paused, Process, cow};
 
 /// How long stopping all threads may take unless the caller says otherwise.
@@ -25,6 +26,7 @@ pub(super) fn copy(
     process: &Process,
     found: &Found,
     (options, traces): (&TakeOptions, Option<Traces>),
+    observed: &mut [OsThread],
 ) -> Result<Held, TakeError> {
     let mut pause = Pause { mode: "stop".to_owned(), ..Pause::default() };
     let mut held = Duration::ZERO;
@@ -52,6 +54,7 @@ pub(super) fn copy(
             max_bytes: None,
             deadline: options.max_pause.map(|limit| stopped + limit.saturating_sub(held)),
         };
+        threads::locate(process.pid(), observed);
         let captured = capture(process, &map, &limits, &mut rehearsal)?;
         let capture = stopped.elapsed();
         // What was put off can be read only while the target stands still.

@@ -209,6 +209,15 @@ impl Image {
         self.dynsym.get_or_init(|| self.symbols(SHT_DYNSYM)).get(name)
     }
 
+    /// The name of the function that an address of the file is in, from the full table, else from the
+    /// dynamic symbols, which have only what the file offers to others.
+    #[must_use]
+    pub fn function_at(&self, value: u64) -> Option<String> {
+        let symtab = self.symtab.get_or_init(|| self.symbols(SHT_SYMTAB));
+        let dynsym = || self.dynsym.get_or_init(|| self.symbols(SHT_DYNSYM));
+        symtab.covering(value).or_else(|| dynsym().covering(value))
+    }
+
     fn symbols(&self, kind: u32) -> Symbols {
         let table = || {
             let section = self.sections.iter().find(|section| section.sh_type == kind)?;

@@ -33,6 +33,8 @@ pub struct OsThread {
     pub call: Option<SystemCall>,
     /// Its stack pointer; none while it computes.
     pub stack_pointer: Option<Addr>,
+    /// The instruction that it goes on with; unknown while it runs.
+    pub instruction: Option<Addr>,
 }
 
 /// The most threads that are looked at: each costs three small files.
@@ -61,7 +63,27 @@ fn thread(pid: u32, tid: u32) -> Option<OsThread> {
         wchan: wchan.filter(|name| !name.is_empty() && name != "0"),
         call: call.as_deref().and_then(parse_call),
         stack_pointer: call.as_deref().and_then(parse_stack_pointer),
+        instruction: call.as_deref().and_then(parse_instruction),
     })
+}
+
+/// Where the threads are that ran when they were looked at: to be called while they are stopped.
+pub fn locate(pid: u32, threads: &mut [OsThread]) {
+    /// The most threads that are asked for it, some ten microseconds each: more do not run at once.
+    const MOST_RUNNING: usize = 256;
+    let running = threads.iter_mut().filter(|thread| thread.instruction.is_none());
+    for thread in running.take(MOST_RUNNING) {
+        let text = fs::read_to_string(format!("/proc/{pid}/task/{}/syscall", thread.tid));
+        thread.instruction = text.ok().and_then(|text| parse_instruction(&text));
+    }
+}
+
+/// The last word of `/proc/PID/task/TID/syscall`, behind the stack pointer.
+fn parse_instruction(text: &str) -> Option<Addr> {
+    let mut words = text.split_ascii_whitespace().rev();
+    let last = words.next()?.strip_prefix("0x")?;
+    words.next()?.strip_prefix("0x")?;
+    u64::from_str_radix(last, 16).ok().map(Addr)
 }
 
 /// `/proc/PID/task/TID/syscall`: number, six arguments, stack pointer, instruction.
@@ -198,6 +220,16 @@ mod tests {
         assert_eq!((call.number, call.arguments[0], call.arguments[5]), (202, 0x7f00, 0xffff_ffff));
         for text in ["running\n", "-1 0x7ffd 0x7f01\n", "", "202 0x1 0x2", "x 0x0"] {
             assert_eq!(parse_call(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_instruction_is_behind_the_stack_pointer() {
+        assert_eq!(parse_instruction("-1 0x7ffd 0x7f01\n"), Some(Addr(0x7f01)));
+        let call = "202 0x7f00 0x189 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7f02\n";
+        assert_eq!(parse_instruction(call), Some(Addr(0x7f02)));
+        for text in ["running\n", "", "0x1", "7 0x1"] {
+            assert_eq!(parse_instruction(text), None, "{text}");
         }
     }
 

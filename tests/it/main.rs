@@ -29,6 +29,7 @@ mod native;
 mod nonblocking;
 mod offsets;
 mod pause;
+mod py_spy;
 mod record;
 mod stacks;
 mod strings;

@@ -324,16 +324,12 @@ fn stuck_circles(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut done = FxHashSet::default();
     for start in (0..needs.len()).filter(|&nth| is_stuck(nth)) {
         let mut path = Vec::new();
-        let mut at = start;
-        while done.insert(at) {
+        let mut next = Some(start);
+        while let Some(at) = next.filter(|&at| done.insert(at)) {
             path.push(at);
-            let next = needs.get(at).into_iter().flatten().copied().find(|&next| is_stuck(next));
-            match next {
-                Some(next) => at = next,
-                None => break,
-            }
+            next = needs.get(at).into_iter().flatten().copied().find(|&next| is_stuck(next));
         }
-        if let Some(from) = path.iter().position(|&nth| nth == at) {
+        if let Some(from) = path.iter().position(|&nth| Some(nth) == next) {
             circles.push(path.split_off(from));
         }
     }

@@ -205,6 +205,7 @@ fn tell(thread: &RawThread) -> ThreadFacts {
         wchan: thread.os.as_ref().and_then(|os| os.wchan.clone()),
         holds_gil: thread.holds_gil,
         waiting_for: None,
+        native: None,
         frames: thread.frames.iter().map(RawFrame::tell).collect(),
         omitted_frames: thread.omitted,
     }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::analysis::{Dominators, lookup};
 use crate::facts::{
-    Facts, FrameFacts, InterpreterFacts, LoopFacts, PoolFacts, ProcessFacts, TaskExceptionFacts,
-    TaskFacts, TaskWaitFacts, ThreadFacts, WaitFacts,
+    Facts, FrameFacts, InterpreterFacts, LoopFacts, NativeFacts, PoolFacts, ProcessFacts,
+    TaskExceptionFacts, TaskFacts, TaskWaitFacts, ThreadFacts, WaitFacts,
 };
 use crate::graph::HeapGraph;
 
@@ -52,6 +52,7 @@ struct ThreadJson<'a> {
     wchan: Option<&'a str>,
     holds_gil: bool,
     waiting_for: Option<&'a WaitFacts>,
+    native: Option<&'a NativeFacts>,
     frames: Vec<FrameJson<'a>>,
     omitted_frames: u64,
 }
@@ -136,6 +137,7 @@ fn thread<'a>(heap: Heap<'a>, thread: &'a ThreadFacts) -> ThreadJson<'a> {
         wchan: thread.wchan.as_deref(),
         holds_gil: thread.holds_gil,
         waiting_for: thread.waiting_for.as_ref(),
+        native: thread.native.as_ref(),
         frames: thread.frames.iter().map(|frame| self::frame(heap, frame)).collect(),
         omitted_frames: thread.omitted_frames,
     }

@@ -185,7 +185,13 @@ fn gil(facts: &Facts) -> String {
         (Some(wait), _) => {
             format!("{name} holds the GIL and waits for {} in {at}", wait.description)
         }
-        (None, "running") if !at.is_empty() => format!("{name} holds the GIL and computes in {at}"),
+        (None, "running") if !at.is_empty() => {
+            // The interpreter's own loop says nothing more.
+            let symbol = holder.native.as_ref().and_then(|native| native.symbol.as_deref());
+            let symbol = symbol.filter(|symbol| !symbol.starts_with("_PyEval_EvalFrame"));
+            let symbol = symbol.map(|symbol| format!(", C function {symbol}")).unwrap_or_default();
+            format!("{name} holds the GIL and computes in {at}{symbol}")
+        }
         _ => format!("{name} holds the GIL"),
     }
 }

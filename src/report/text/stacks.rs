@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::analysis::{Dominators, lookup};
-use crate::facts::{Facts, FrameFacts, ThreadFacts, WaitFacts};
+use crate::facts::{Facts, FrameFacts, NativeFacts, ThreadFacts, WaitFacts};
 use crate::graph::HeapGraph;
 use crate::report::{Layout, short_type, units};
 
@@ -149,6 +149,11 @@ fn one(
         let holder = if wait.kind == "join" { String::new() } else { holder(facts, wait) };
         writeln!(out, "  waits for {}{at}{holder}", clean(&wait.description))?;
     }
+    // Of one that waits it is always the same: the entry to the kernel.
+    let is_told = thread.state == "running" || thread.holds_gil;
+    if let Some(native) = thread.native.as_ref().filter(|_| is_told) {
+        writeln!(out, "    {}", clean(&self::native(native)))?;
+    }
     for frame in thread.frames.iter().take(most) {
         let line = frame.line.map_or_else(|| "?".to_owned(), |line| line.to_string());
         writeln!(out, "    {}", clean(&format!("{}  {}:{line}", frame.function, frame.file)))?;
@@ -164,6 +169,12 @@ fn one(
         writeln!(out, "    no Python frame")?;
     }
     writeln!(out)
+}
+
+/// `C code: sre_ucs1_match in python3.11`.
+fn native(native: &NativeFacts) -> String {
+    let symbol = native.symbol.as_deref().unwrap_or("a function without a name");
+    format!("C code: {symbol} in {}", file_name(&native.library))
 }
 
 /// The local variables of a frame: what they are, and their contents where these were asked for.

@@ -26,6 +26,7 @@ impl CoreThread {
             state: ' ',
             call: self.system_call(),
             stack_pointer: self.stack_pointer(),
+            instruction: self.instruction(),
             ..OsThread::default()
         }
     }
@@ -43,6 +44,13 @@ impl CoreThread {
         // Outside of a call it is -1.
         let number = register(NUMBER).filter(|number| *number < 1 << 16)?;
         Some(SystemCall { number, arguments: ARGUMENTS.map(|nth| register(nth).unwrap_or(0)) })
+    }
+
+    /// The instruction that it would have gone on with.
+    fn instruction(&self) -> Option<Addr> {
+        // `rip` of x86_64, `pc` of aarch64.
+        let nth = if cfg!(target_arch = "aarch64") { 32 } else { 16 };
+        self.registers.get(nth).copied().map(Addr)
     }
 
     /// Its stack pointer.

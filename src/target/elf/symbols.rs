@@ -57,6 +57,17 @@ impl Symbols {
             .find(|entry| is_name(&self.names, entry.name, name.as_bytes()))
             .map(|entry| entry.symbol)
     }
+
+    /// The name of a symbol whose bytes have an address among them.
+    pub(super) fn covering(&self, value: u64) -> Option<String> {
+        let covers = |entry: &&Entry| {
+            let Symbol { value: start, size } = entry.symbol;
+            value.checked_sub(start).is_some_and(|within| within < size)
+        };
+        // Of several that overlap, the one that begins last is the closest.
+        let found = self.entries.iter().filter(covers).max_by_key(|entry| entry.symbol.value)?;
+        Some(String::from_utf8_lossy(name_at(&self.names, found.name)?).into_owned())
+    }
 }
 
 fn hash(name: &[u8]) -> u32 {
