@@ -22,6 +22,14 @@ PYTHON = "python" in sys.argv[1:]
 if PYTHON:
     asyncio.Task = asyncio.tasks.Task = asyncio.tasks._PyTask
     asyncio.Future = asyncio.futures.Future = asyncio.futures._PyFuture
+    # What knows the tasks of C code has a twin for those of Python code.
+    for module in (asyncio.tasks, asyncio.futures):
+        for twin in [name for name in vars(module) if name.startswith("_py_")]:
+            for name in (twin[len("_py_"):], twin[len("_py"):]):
+                if hasattr(module, name):
+                    setattr(module, name, getattr(module, twin))
+                    if hasattr(asyncio, name):
+                        setattr(asyncio, name, getattr(module, twin))
 
 
 class OwnTask(asyncio.tasks._PyTask if PYTHON else asyncio.Task):
@@ -210,7 +218,10 @@ def tell():
             "unretrieved": bool(task._log_traceback), "cancelling": getattr(task, "cancelling", int)(),
         }
         if hasattr(asyncio, "capture_call_graph") and row["state"] in ("waiting", "ready"):
-            row["graph"] = call_graph(task)
+            try:
+                row["graph"] = call_graph(task)
+            except RecursionError:
+                pass  # asyncio itself does not come to an end where tasks wait for each other
         told[hex(id(task))] = row
     answer = {"tasks": told, "thread": threading.get_ident(), "all": sorted(hex(id(t)) for t in asyncio.all_tasks(loop))}
     return json.dumps(answer).encode() + b"\n"

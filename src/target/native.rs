@@ -13,6 +13,7 @@ use crate::facts::NativeFacts;
 const MOST_FILES: usize = 16;
 
 /// Names instructions; the symbols of a file are read once.
+#[derive(Debug)]
 pub struct Natives<'a, F> {
     files: &'a F,
     map: &'a MemoryMap,
@@ -30,18 +31,24 @@ impl<'a, F: MappedFiles> Natives<'a, F> {
     pub fn place(&mut self, instruction: Addr) -> Option<NativeFacts> {
         let mapping = self.map.find(instruction)?;
         let library = mapping.path.clone()?;
-        let may_read = self.images.len() < MOST_FILES || self.images.contains_key(&library);
-        let image = may_read.then(|| {
-            self.images.entry(library.clone()).or_insert_with(|| {
-                let image = Image::read(self.files.open_mapped(mapping).ok()?).ok()?;
+        if self.images.len() >= MOST_FILES && !self.images.contains_key(&library) {
+            return Some(NativeFacts { library, symbol: None });
+        }
+        if !self.images.contains_key(&library) {
+            let file = self.files.open_mapped(mapping).ok();
+            let image = file.and_then(|file| Image::read(file).ok());
+            let image = image.map(|image| {
                 let placement = image.placement();
-                Some((image, placement))
-            })
-        });
-        let symbol = image.and_then(Option::as_ref).and_then(|(image, placement)| {
-            let bias = placement.bias(self.map, mapping)?;
-            image.function_at(instruction.0.wrapping_sub(bias))
-        });
+                (image, placement)
+            });
+            self.images.insert(library.clone(), image);
+        }
+        let symbol = match self.images.get(&library) {
+            Some(Some((image, placement))) => placement
+                .bias(self.map, mapping)
+                .and_then(|bias| image.function_at(instruction.0.wrapping_sub(bias))),
+            _ => None,
+        };
         Some(NativeFacts { library, symbol })
     }
 }
