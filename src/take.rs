@@ -172,7 +172,7 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let mut observed = Observed { pid: Some(pid), threads: threads::observe(pid) };
     let mut held = match options.mode {
         PauseMode::None => running::copy(&process, &found, (options, traces))?,
-        PauseMode::Cow => cow::copy(&process, &found, (options, traces))?,
+        PauseMode::Cow => cow::copy(&process, &found, (options, traces), &mut observed.threads)?,
         PauseMode::Stop => {
             stopped::copy(&process, &found, (options, traces), &mut observed.threads)?
         }

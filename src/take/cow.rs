@@ -9,6 +9,7 @@ use crate::cpython::tracemalloc::Traces;
 use crate::facts::Pause;
 use crate::heap;
 use crate::target::capture::{CaptureLimits, Fork, capture_fork};
+use crate::target::threads::OsThread;
 use crate::target::{FrozenChild, MemoryMap, Process};
 
 /// How often the target forks because the collector was at work when it did. After the last time it
@@ -23,10 +24,11 @@ pub(super) fn copy(
     process: &Process,
     found: &Found,
     (options, traces): (&TakeOptions, Option<Traces>),
+    observed: &mut [OsThread],
 ) -> Result<Held, TakeError> {
     // What stands still anyway is not disturbed by a copy.
     if matches!(process.state(), 'T' | 't') {
-        return stopped::copy(process, found, (options, traces));
+        return stopped::copy(process, found, (options, traces), observed);
     }
     let mut time = Duration::ZERO;
     let mut pause = Pause { mode: "cow".to_owned(), ..Pause::default() };
