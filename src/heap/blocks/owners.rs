@@ -1,0 +1,155 @@
+//! Who owns a block: an object, the interpreter, a variable of a binary.
+
+use rayon::prelude::*;
+
+use super::{Blocks, Use};
+use crate::addr::{Addr, AddrRange};
+use crate::cpython::object::Objects;
+use crate::graph::Anomalies;
+use crate::heap::address_set::AddressSet;
+use crate::heap::types::{TypeCache, Types};
+use crate::target::maps::MemoryMap;
+use crate::target::memory::Memory;
+
+/// How much of a mapping is read at once, in bytes: pages that were never touched are not saved.
+const PIECE: usize = 4096;
+
+impl Blocks<'_> {
+    /// Every block with an object in it, and every block that an object owns by a rule.
+    pub(in crate::heap) fn claim_objects(
+        &self,
+        objects: &Objects<'_, impl Memory>,
+        types: &Types,
+        found: &AddressSet,
+    ) -> Anomalies {
+        // First all objects: what an object refers to is then seen to be one.
+        let notes: Vec<Anomalies> = found
+            .par_chunks()
+            .map(|chunk| {
+                let mut anomalies = Anomalies::default();
+                for object in chunk {
+                    if self.claim_object(object) == Some(false) {
+                        anomalies
+                            .note("an object that is referred to lies in a free block", object);
+                    }
+                }
+                anomalies
+            })
+            .collect();
+        found.par_chunks().for_each(|chunk| {
+            let mut types = TypeCache::new(types);
+            for object in chunk.into_iter().filter(|&object| self.is_fresh(object)) {
+                let Ok(ty) = types.of(objects, object) else { continue };
+                // What cannot be read was noted when the object was discovered.
+                let _ = objects.owned_blocks(object, ty, |block| {
+                    self.claim(block, Use::Buffer);
+                });
+            }
+        });
+        let mut anomalies = Anomalies::default();
+        notes.iter().for_each(|note| anomalies.merge(note));
+        anomalies
+    }
+
+    /// What objects lead to of which no rule says what they own, and what that leads to. Called when
+    /// all objects are known.
+    pub(in crate::heap) fn claim_structures(
+        &self,
+        objects: &Objects<'_, impl Memory>,
+        types: &Types,
+        found: &AddressSet,
+    ) {
+        found.par_chunks().for_each(|chunk| {
+            let mut types = TypeCache::new(types);
+            let mut left = Vec::new();
+            for object in chunk {
+                let Ok(ty) = types.of(objects, object) else { continue };
+                if objects.owned_blocks(object, ty, |_| {}) != Ok(true) {
+                    continue;
+                }
+                let each = |word| left.extend(self.claim_start(word, Use::Buffer));
+                let _ = objects.own_words(object, ty, each);
+                self.follow(objects, &mut left, Use::Buffer);
+            }
+        });
+    }
+
+    /// Claims what the words of claimed blocks lead to. Each block is claimed once, so this ends.
+    fn follow(&self, objects: &Objects<'_, impl Memory>, left: &mut Vec<AddrRange>, what: Use) {
+        while let Some(block) = left.pop() {
+            self.claim_words(objects, block, what, left);
+        }
+    }
+
+    fn claim_words(
+        &self,
+        objects: &Objects<'_, impl Memory>,
+        range: AddrRange,
+        what: Use,
+        left: &mut Vec<AddrRange>,
+    ) {
+        let mut each = |word: Addr| left.extend(self.claim_start(word, what));
+        let mut at = range.start;
+        while at < range.end {
+            let len = usize::try_from(range.end.0 - at.0).unwrap_or(PIECE).min(PIECE);
+            let owned;
+            let bytes = match objects.memory.slice(at, len) {
+                Some(slice) => slice,
+                None => {
+                    owned = objects.memory.bytes(at, len).unwrap_or_default();
+                    &owned
+                }
+            };
+            let words = bytes.as_chunks::<8>().0.iter();
+            words.map(|word| Addr(u64::from_le_bytes(*word))).for_each(&mut each);
+            at = at + len as u64;
+        }
+    }
+
+    /// What the interpreters and the variables of binaries lead to. Called when objects have claimed
+    /// what is theirs.
+    pub(in crate::heap) fn claim_kept(
+        &self,
+        objects: &Objects<'_, impl Memory>,
+        map: &MemoryMap,
+        interpreters: &[Addr],
+    ) {
+        let at = &objects.layout.at;
+        let mut ranges: Vec<AddrRange> = variables(map, &self.starts).collect();
+        for &interpreter in interpreters {
+            ranges.push(AddrRange::new(interpreter, interpreter + at.interpreter.sizeof));
+            let threads = objects.threads(interpreter).0;
+            ranges.extend(threads.iter().map(|&at| AddrRange::new(at, at + THREAD_BYTES)));
+        }
+        let mut left = Vec::new();
+        for range in ranges {
+            self.claim_words(objects, range, Use::Kept, &mut left);
+        }
+        self.follow(objects, &mut left, Use::Kept);
+    }
+}
+
+/// As much of a thread's state as every release has.
+const THREAD_BYTES: u64 = 256;
+
+/// The memory of the variables of binaries: what can be written and comes from a file, and what lies
+/// right behind that, which is zero at the start. The kernel may have joined arenas to that, which
+/// begin at `arenas`.
+fn variables(map: &MemoryMap, arenas: &[Addr]) -> impl Iterator<Item = AddrRange> {
+    /// No binary has more variables that are zero at the start.
+    const MOST_ZEROED: u64 = 4 << 20;
+    let mut end = Addr::NULL;
+    map.iter().filter_map(move |mapping| {
+        let mut range = mapping.range;
+        let is_file = !mapping.is_anonymous();
+        let is_behind = !is_file && range.start == end;
+        if is_behind {
+            let next = arenas.partition_point(|&start| start < range.start);
+            let most = range.start + MOST_ZEROED;
+            range.end = range.end.min(most).min(arenas.get(next).copied().unwrap_or(most));
+        }
+        end = if is_file { range.end } else { Addr::NULL };
+        let is_own = mapping.write && mapping.read && !mapping.shared;
+        (is_own && (is_file || is_behind)).then_some(range)
+    })
+}
