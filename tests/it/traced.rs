@@ -59,6 +59,11 @@ fn one(python: &Python, depth: &str) -> Result<()> {
     }
     let mut wrong = Vec::new();
     for (address, frames) in live {
+        // Instances with a managed dictionary begin two words further in their block. 3.11 forgets that
+        // where it looks for their traceback, and says that there is none.
+        if python.version.1 == 11 && !truth.contains_key(address) {
+            continue;
+        }
         if *frames != *truth.get(address).unwrap_or(&Value::Null) {
             wrong.push((address, frames, truth.get(address)));
         }
