@@ -14,7 +14,6 @@ mod hanging;
 pub mod histogram;
 pub mod lineage;
 pub mod lookup;
-pub mod orphans;
 pub mod paths;
 pub mod references;
 pub mod retained;

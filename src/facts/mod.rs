@@ -9,7 +9,7 @@ mod torn;
 
 use serde::{Deserialize, Serialize};
 
-pub use allocator::{AllocatorFacts, ArenaFacts, SizeClassFacts};
+pub use allocator::{AllocatorFacts, ArenaFacts};
 pub use memory::{
     MallocArenaFacts, MallocFacts, MemoryDetail, MemoryFacts, MemoryPart, ReclaimableFacts,
 };

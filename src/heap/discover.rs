@@ -75,34 +75,22 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
     }
 
     /// Finds everything that `seeds` lead to. Objects of unknown C types are searched last, since
-    /// what is found in them has to be weighed. When nothing new is found, `more` is asked for what
-    /// else there is, until it knows nothing.
-    pub(super) fn run(
-        mut self,
-        seeds: &[Addr],
-        mut more: impl FnMut(&Self) -> Vec<Addr>,
-    ) -> Discovered {
-        let mut left = self.new_of(seeds);
+    /// what is found in them has to be weighed.
+    pub(super) fn run(mut self, seeds: &[Addr]) -> Discovered {
+        let mut left: Vec<Addr> =
+            seeds.iter().copied().filter(|&seed| self.found.insert(seed) == Some(true)).collect();
         let mut scanned = Scanned::default();
         while !left.is_empty() {
-            while !left.is_empty() {
-                self.close(left, &mut scanned);
-                left = self.scan(&scanned.followed, true);
-                left.append(&mut self.scan(&scanned.guessed, false));
-                scanned = Scanned::default();
-            }
-            left = self.new_of(&more(&self));
+            self.close(left, &mut scanned);
+            left = self.scan(&scanned.followed, true);
+            left.append(&mut self.scan(&scanned.guessed, false));
+            scanned = Scanned::default();
         }
         let dangling = self.dangling.load(Ordering::Relaxed);
         if dangling > 0 {
             self.anomalies.add("a reference leads out of the target's memory", dangling, &[]);
         }
         Discovered { objects: self.found, namespaces: self.namespaces, anomalies: self.anomalies }
-    }
-
-    /// Those that were not found yet.
-    fn new_of(&self, seeds: &[Addr]) -> Vec<Addr> {
-        seeds.iter().copied().filter(|&seed| self.found.insert(seed) == Some(true)).collect()
     }
 
     /// The closure over exact references.
@@ -189,7 +177,7 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
     /// Whether a word that was found by scanning points to a live object: it has a type, a sane
     /// reference count, and links that can be the collector's. A block on a free list has none of
     /// the latter two.
-    pub(super) fn looks_alive(&self, word: Addr, types: &mut TypeCache<'_>) -> bool {
+    fn looks_alive(&self, word: Addr, types: &mut TypeCache<'_>) -> bool {
         if !word.is_aligned(8) || word.0 < 0x1_0000 || !self.objects.has_sane_ref_count(word) {
             return false;
         }

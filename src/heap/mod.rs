@@ -41,15 +41,11 @@ pub use threads::{Observed, Threads, threads};
 pub use torn::{torn_objects, torn_storage};
 
 use address_set::AddressSet;
-use blocks::Blocks;
 use build::Build;
 use discover::Discovery;
 use gc_lists::{Collector, Tracked};
 use roots::RootFinder;
 use types::Types;
-
-/// How many tracked objects are looked at to see how the allocator was set up.
-const SAMPLES: usize = 1 << 12;
 
 /// What a walk gives besides the graph.
 #[derive(Debug, Clone)]
@@ -192,17 +188,14 @@ pub fn walk(
         let recovered = recover::recover(&objects, &pymalloc, &types, &mut tracked);
         tracing::debug!(recovered, "the lists of the collector do not say all");
     }
-    let mut samples = tracked.objects.clone();
-    samples.truncate(SAMPLES);
     let mut seeds: Vec<Addr> = roots.iter().map(|root| root.target).collect();
     seeds.append(&mut tracked.objects);
-    let (discovered, blocks) = code.settle_traversals(|| {
+    let discovered = code.settle_traversals(|| {
         let namespaces = set();
         for root in roots.iter().filter(|root| root.namespace) {
             namespaces.insert(root.target);
         }
-        let discovery = Discovery::new(&objects, &types, set(), namespaces);
-        Blocks::discover(&pymalloc, discovery, &seeds, &samples)
+        Discovery::new(&objects, &types, set(), namespaces).run(&seeds)
     });
     drop(seeds);
     let build = Build {
@@ -217,7 +210,6 @@ pub fn walk(
     };
     let mut graph = code.settle_numbers(|| build.run(&roots));
     graph.anomalies.merge(&discovered.anomalies);
-    let allocator = blocks.finish(&objects, map, &pymalloc, &interpreters);
     graph.anomalies.merge(&anomalies);
     let torn = graph.anomalies.take_places();
     Walked {
@@ -226,7 +218,7 @@ pub fn walk(
         interpreters: u32::try_from(interpreters.len()).unwrap_or(u32::MAX),
         generations,
         gc_enabled,
-        allocator,
+        allocator: blocks::facts(&pymalloc, &interpreters),
         pymalloc,
     }
 }

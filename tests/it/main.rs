@@ -28,7 +28,6 @@ mod memory;
 mod native;
 mod nonblocking;
 mod offsets;
-mod orphans;
 mod pause;
 mod py_spy;
 mod record;

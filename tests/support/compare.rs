@@ -121,21 +121,11 @@ pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
     for name in &claims.estimated {
         report.type_facts(name).estimated = true;
     }
-    let held = held_elsewhere(truth, claims);
-    // A string that only C code knows (the table of interned strings, the cache of attributes) may be freed by the
-    // telling itself, and something else be where it was.
-    let is_fleeting = |address: u64, claim: &ClaimedObject| {
-        claims.type_name(claim) == "builtins.str" && !held.contains(&address)
-    };
     let holders = holders_of_missing(truth, claims);
     let beyond = beyond_inferred(truth, claims);
     for (&address, object) in &truth.objects {
         report.told += u64::from(object.in_closure);
         match claims.objects.get(&address) {
-            Some(claim)
-                if is_fleeting(address, claim)
-                    && (truth.type_name(object) != claims.type_name(claim)
-                        || object.bytes != Some(claim.bytes)) => {}
             Some(claim) => compare_object(truth, claims, (address, object, claim), &mut report),
             None if beyond.contains(&address) => report.beyond_inferred += 1,
             None if object.in_closure && !truth.excluded.contains(&address) => {
@@ -149,10 +139,13 @@ pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
             None => {}
         }
     }
+    let held = held_elsewhere(truth, claims);
     for (&address, claim) in &claims.objects {
+        // A string that only the table of interned strings knows may be freed by the telling itself.
+        let is_fleeting = claims.type_name(claim) == "builtins.str" && !held.contains(&address);
         if !truth.objects.contains_key(&address)
             && !truth.excluded.contains(&address)
-            && !is_fleeting(address, claim)
+            && !is_fleeting
         {
             let why = truth.refuted.get(&address).map_or("not told", String::as_str);
             report.note(Difference::Invented, claims.type_name(claim), || {

@@ -10,7 +10,6 @@ mod holders;
 mod manual;
 mod memory;
 mod objects;
-mod orphans;
 mod ps;
 mod record;
 mod report;
@@ -36,7 +35,6 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Retained(args) => retained::run(args, context),
         Command::Cycles(args) => holders::cycles_of(args, context),
         Command::Garbage(args) => holders::garbage(args, context),
-        Command::Orphans(args) => orphans::run(args, context),
         Command::Strings(args) => strings::run(args, context),
         Command::Memory(args) => memory::run(args, context),
         Command::Stacks(args) => stacks::run(args, context),

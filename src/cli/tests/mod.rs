@@ -4,7 +4,6 @@ mod diff;
 mod heaps;
 mod holders;
 mod machine;
-mod orphans;
 mod record;
 mod selecting;
 mod strings;
@@ -177,8 +176,6 @@ fn pyheap(words: &str) -> (String, String, u8) {
         ("9".to_owned(), damaged),
         ("lost.parquet".to_owned(), lost()),
         ("texts.parquet".to_owned(), texts()),
-        ("leaky.parquet".to_owned(), orphans::leaky(990)),
-        ("leakier.parquet".to_owned(), orphans::leaky(2000)),
         ("old.parquet".to_owned(), heap(7, 2)),
         ("mid.parquet".to_owned(), heap(7, 3)),
         ("new.parquet".to_owned(), heap(7, 102)),

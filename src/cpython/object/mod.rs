@@ -6,7 +6,6 @@
 mod arrow;
 mod attribute;
 mod awaits;
-mod block;
 mod compact;
 mod content;
 mod ctypes;
