@@ -136,13 +136,14 @@ impl<'a> Books<'a> {
             let buffers = graph.buffers_of(object);
             // Of memory that was never touched nothing is there, whatever the object says.
             let block = blocks.take(buffers);
-            python.buffers +=
-                block.map_or(buffers, |block| self.residency.bytes(block).min(buffers));
+            let buffers = block.map_or(buffers, |block| self.residency.bytes(block).min(buffers));
+            // What a torn object claims may be any number.
+            python.buffers = python.buffers.saturating_add(buffers);
             if !matches!(owner, None | Some(Owner::File(_) | Owner::Stack(_))) {
                 let own = graph.shallow_bytes_of(object).saturating_sub(payload);
                 let block = region.filter(|region| region.owner == Owner::MappedBlock);
                 let there = block.map_or(own, |block| self.residency.bytes(block.range));
-                python.objects += own.min(there);
+                python.objects = python.objects.saturating_add(own.min(there));
             }
         }
         python

@@ -70,7 +70,11 @@ fn one(python: &Python) -> Result<()> {
     ensure!(records["root"]["name"] == "__main__", "{records}");
     let points = containers["instances"].as_array().context("no instances")?;
     let points = points.iter().find(|class| class["type"] == "__main__.Point");
-    ensure!(points.is_some_and(|class| class["dicts"] == 300), "{}", containers["instances"]);
+    ensure!(
+        points.is_some_and(|class| class["dicts"].as_u64() > Some(250)),
+        "{}",
+        containers["instances"]
+    );
     let lists = containers["types"].as_array().context("no types")?;
     let lists = lists.iter().find(|ty| ty["type"] == "builtins.list").context("no lists")?;
     ensure!(lists["over_allocated"]["spare_bytes"].as_u64() > Some(10_000), "{lists}");
