@@ -132,8 +132,9 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
             }
             // atexit_py_callback: func, args, kwargs.
             for field in [0, 8, 16] {
-                let name = format!("atexit callback {nth}");
-                self.add_field(RootKind::Interpreter, &name, callback, Some(field));
+                // Without its number: what many callbacks hold is held in one way.
+                let name = "atexit callback";
+                self.add_field(RootKind::Interpreter, name, callback, Some(field));
             }
         }
     }
