@@ -1,6 +1,6 @@
 //! Where the memory of a process is: its resident pages, cut into parts of which each has one owner.
 //!
-//! The address space is cut first ([`regions`]), so that nothing is counted twice. What is in memory of
+//! The address space is cut first (`regions`), so that nothing is counted twice. What is in memory of
 //! each piece comes from the page tables. Allocators say what of their pieces is free; what is in
 //! use of them belongs to Python's objects and their buffers as far as the graph explains it.
 

@@ -1,8 +1,8 @@
 //! A frozen copy of a process at the price of a fork: the target is made to fork by a system call
 //! that one of its threads is made to do, and runs on; its child, which never runs, is read.
 //!
-//! No memory of the target is written. [`call`] has how a thread makes a call, [`guardian`] who makes
-//! it do so and cleans up whatever happens, [`refusal`] when it is not done.
+//! No memory of the target is written. `call` has how a thread makes a call, `guardian` who makes
+//! it do so and cleans up whatever happens, `refusal` when it is not done.
 
 #[cfg(target_arch = "x86_64")]
 mod call;
