@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// How long a fork takes besides copying page tables: the stop, the call, the child's start.
 const FORK_BASE: Duration = Duration::from_millis(2);
-/// How long it takes for a mebibyte of page tables, which map 512 MiB: from 10 to 22 ms were
-/// measured (`docs/performance.md`).
+/// How long it takes for a mebibyte of page tables, which map 512 MiB: the upper end of what was seen
+/// when this was designed; no benchmark of ours has confirmed it yet.
 const FORK_PER_TABLE_MIB: Duration = Duration::from_millis(20);
 /// Of the target's own memory, one part in so many must be free: so much may be copied while the
 /// child lives, because the target writes to it.
