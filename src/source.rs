@@ -1,6 +1,7 @@
 //! Where heaps come from: a process, a core file or a snapshot file. What the command line asks of
 //! the layers below, and nothing else.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::limits::Limits;
 use crate::record;
 pub use crate::record::{Condition, Order, Plan, Recorded, Rule, Then};
 use crate::recording::{self, Recording};
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Existing, NewFile, Snapshot, SnapshotError};
 pub use crate::take::PauseMode;
 use crate::take::{self, Outlook, TakeOptions};
 pub use crate::target::Forecast;
@@ -87,6 +88,29 @@ impl Source {
 /// The file is there, or cannot be written.
 pub fn save(snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error> {
     Ok(snapshot::save(snapshot, path, overwrite)?)
+}
+
+/// Writes a file of mode 0600, which appears under its name when it is complete, or not at all; one that is
+/// there is replaced only if `overwrite`. Fails before `write` is called if the file cannot be made.
+///
+/// # Errors
+/// The file is there, or cannot be written; and those of `write`.
+pub fn create(
+    path: &Path,
+    overwrite: bool,
+    write: &mut dyn FnMut(&mut dyn Write) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let existing = if overwrite { Existing::Replace } else { Existing::Keep };
+    let mut file = NewFile::create(path, existing)?;
+    let mut out = io::BufWriter::with_capacity(1 << 20, file.as_file());
+    let written = write(&mut out).and_then(|()| out.flush().map_err(Error::Output));
+    // What could not be written is not tried again.
+    let _ = out.into_parts();
+    written.map_err(|error| match error {
+        Error::Output(source) => SnapshotError::Write { path: path.to_owned(), source }.into(),
+        error => error,
+    })?;
+    Ok(file.publish()?)
 }
 
 /// Records a process over time, until `stop` is set at the latest. `note` is called with what a person

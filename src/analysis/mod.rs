@@ -31,5 +31,5 @@ pub use growth::Growth;
 pub use histogram::{Histogram, SortBy, TypeTotals};
 pub use lineage::Lineage;
 pub use lookup::{LookupError, TypeMatch};
-pub use paths::{HeldBy, Origin, Path, PathRoot, Paths, Step};
+pub use paths::{Held, HeldBy, HeldNode, HeldTree, Origin, Path, PathRoot, Paths, Step};
 pub use suspects::Suspect;

@@ -14,6 +14,7 @@ pub(super) mod grouping;
 mod names;
 pub(super) mod speakers;
 pub(super) mod steps;
+mod tree;
 
 use rustc_hash::FxHashSet;
 
@@ -23,8 +24,10 @@ use super::diff::bytes_of;
 use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind};
 pub use beginnings::Beginnings;
 use grouping::Grouping;
+pub use names::name_of;
 pub use steps::{HeldBy, Origin, Path, PathRoot, Step, circle_steps};
 use steps::{RawStep, fold, step};
+pub use tree::{Held, HeldNode, HeldTree};
 
 /// No parent: the path begins at the object.
 const NONE: u32 = u32::MAX;
@@ -208,6 +211,14 @@ impl Paths {
             }
             None => PathRoot { origin: Origin::Uncollectable, name: String::new() },
         }
+    }
+
+    /// The objects at which the paths of what no root reaches begin, and whether a collection would free
+    /// them.
+    pub fn rootless_beginnings(&self) -> impl Iterator<Item = (ObjectId, bool)> + '_ {
+        let numbered = self.links.iter().enumerate();
+        let firsts = numbered.filter(|(_, link)| link.parent == NONE && link.edge == NO_ROOT);
+        firsts.map(|(index, _)| ObjectId::from_index(index)).map(|o| (o, self.freed.contains(&o)))
     }
 
     /// The thread whose frame or state holds the first object of a path, by its identifier.

@@ -29,6 +29,13 @@ trait Backend {
     fn save(&self, snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error>;
     /// Writes a report; one of that name is replaced.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error>;
+    /// Writes a file that appears under its name when it is complete, or not at all.
+    fn create(
+        &self,
+        path: &Path,
+        overwrite: bool,
+        write: &mut dyn FnMut(&mut dyn Write) -> Result<(), Error>,
+    ) -> Result<(), Error>;
     fn processes(&self) -> Vec<PythonProcess>;
     fn process_tree(&self, pid: u32) -> Vec<u32>;
     fn sharing(&self, pid: u32) -> Option<SharingFacts>;
@@ -55,6 +62,14 @@ impl Backend for Machine {
     }
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         std::fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
+    }
+    fn create(
+        &self,
+        path: &Path,
+        overwrite: bool,
+        write: &mut dyn FnMut(&mut dyn Write) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        source::create(path, overwrite, write)
     }
     fn processes(&self) -> Vec<PythonProcess> {
         source::processes()

@@ -252,6 +252,15 @@ impl HeapGraph {
         format!("{} #{entry}", name.strip_prefix("builtins.").unwrap_or(name))
     }
 
+    /// The contents of the key of a dictionary's n-th entry, where the graph has them.
+    #[must_use]
+    pub fn value_of_key(&self, dict: ObjectId, entry: u32) -> Option<StringId> {
+        if self.values.is_empty() {
+            return None;
+        }
+        self.values.get(&self.key_of_entry(dict, entry)?).copied()
+    }
+
     /// The key object of a dictionary's n-th entry.
     fn key_of_entry(&self, dict: ObjectId, entry: u32) -> Option<ObjectId> {
         let wanted = EdgeLabel::Key(entry);

@@ -7,6 +7,7 @@ use crate::analysis::histogram::Totals;
 use crate::analysis::strings::StringGroup;
 use crate::analysis::{Diff, GroupBy, Histogram};
 use crate::graph::HeapGraph;
+use crate::report::json::objects::ObjectJson;
 
 /// Writes one row.
 ///
@@ -129,6 +130,22 @@ pub fn garbage(
         }
     }
     Ok(())
+}
+
+/// The heading of the rows of objects.
+///
+/// # Errors
+/// Those of the writer.
+pub fn objects_heading(out: &mut dyn Write) -> io::Result<()> {
+    row(out, ObjectJson::COLUMNS)
+}
+
+/// Writes one object: the columns are the fields of its JSON document, lists are JSON.
+///
+/// # Errors
+/// Those of the writer.
+pub fn object(out: &mut dyn Write, object: &ObjectJson<'_>) -> io::Result<()> {
+    row(out, object.cells()?.iter().map(String::as_str))
 }
 
 /// Writes all texts and bytes that are there more than once.

@@ -1,39 +1,50 @@
-//! Flame graphs of growth, drawn by inferno.
+//! Flame graphs, drawn by inferno.
+
+use std::io;
 
 use inferno::flamegraph::{self, Options};
 
-use crate::recording::{Frame, Recording};
+use super::folded;
+use super::profile::Profile;
+use crate::recording::Recording;
+
+/// A frame with less than one part in so many of all bytes is too narrow to be drawn.
+const PARTS: u64 = 10_000;
 
 /// The flame graph of the stacks that made memory grow, as SVG; nothing if none did.
 #[must_use]
 pub fn growth(recording: &Recording, title: &str, at_peak: bool) -> Option<String> {
-    let rows = recording.growth.by_stack(at_peak);
-    let lines: Vec<String> = rows
-        .iter()
-        .filter(|(frames, bytes)| *bytes > 0 && !frames.is_empty())
-        .map(|(frames, bytes)| {
-            let names: Vec<String> = frames.iter().map(|frame| name(frame)).collect();
-            format!("{} {bytes}", names.join(";"))
-        })
+    let mut profile = Profile::of_growth(recording, at_peak);
+    for frame in &mut profile.frames {
+        let mut last = frame.file.rsplitn(3, '/');
+        if let (Some(name), Some(folder)) = (last.next(), last.next()) {
+            frame.file = format!("{folder}/{name}");
+        }
+    }
+    let mut svg = Vec::new();
+    write(&mut svg, &profile, title).ok()?;
+    String::from_utf8(svg).ok()
+}
+
+/// Writes the flame graph of a profile as SVG. What is too narrow to be seen is not in the file.
+///
+/// # Errors
+/// Those of the writer; and there must be something to draw.
+pub fn write(out: &mut dyn io::Write, profile: &Profile, title: &str) -> io::Result<()> {
+    let profile = profile.coarse(PARTS);
+    let lines: Vec<String> = profile
+        .samples()
+        .filter(|stack| stack.bytes > 0)
+        .map(|stack| folded::line(&profile, stack))
         .collect();
     if lines.is_empty() {
-        return None;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "nothing to draw"));
     }
     let mut options = Options::default();
     title.clone_into(&mut options.title);
     "bytes".clone_into(&mut options.count_name);
-    "Line:".clone_into(&mut options.name_type);
+    let word = if profile.has_objects { "Object:" } else { "Line:" };
+    word.clone_into(&mut options.name_type);
     options.deterministic = true;
-    let mut svg = Vec::new();
-    flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut svg).ok()?;
-    String::from_utf8(svg).ok()
-}
-
-/// A frame as one word of a folded stack: what separates words and stacks may not be in it.
-fn name(frame: &Frame) -> String {
-    let Frame { file, line, function } = frame;
-    let short = file.rsplit('/').take(2).collect::<Vec<_>>();
-    let short = short.into_iter().rev().collect::<Vec<_>>().join("/");
-    let name = format!("{function} ({short}:{line})");
-    name.replace(';', ":").replace(char::is_control, "\u{fffd}")
+    flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), out)
 }

@@ -1,11 +1,16 @@
 //! Results as text for people, as JSON, CSV and JUnit XML. Everything goes to a given `Write`.
 
 pub mod csv;
+pub mod dot;
 pub mod flame;
+pub mod folded;
+pub mod heapsnapshot;
 pub mod html;
 pub mod json;
 pub mod junit;
 pub mod plot;
+pub mod pprof;
+pub mod profile;
 pub mod style;
 pub mod table;
 pub mod text;

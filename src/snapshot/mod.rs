@@ -23,6 +23,7 @@ mod tests;
 pub use error::SnapshotError;
 pub use load::load;
 pub use name::{default_name, numbered};
+pub use new_file::{Existing, NewFile};
 pub use save::save;
 
 use crate::facts::Facts;

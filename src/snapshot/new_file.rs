@@ -10,7 +10,7 @@ use super::error::SnapshotError;
 
 /// What happens to a file that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Existing {
+pub enum Existing {
     /// It stays, and saving fails.
     Keep,
     /// The new one takes its place.
@@ -19,7 +19,8 @@ pub(super) enum Existing {
 
 /// A file under a temporary name in the directory of its final one. Dropped before it is
 /// published, it is removed.
-pub(super) struct NewFile {
+#[derive(Debug)]
+pub struct NewFile {
     file: File,
     temporary: Temporary,
     path: PathBuf,
@@ -27,6 +28,7 @@ pub(super) struct NewFile {
 }
 
 /// A name that is removed when it is dropped.
+#[derive(Debug)]
 struct Temporary(Option<PathBuf>);
 
 impl Drop for Temporary {
@@ -40,7 +42,10 @@ impl Drop for Temporary {
 
 impl NewFile {
     /// Creates the file, with mode 0600. Fails at once where publishing would.
-    pub(super) fn create(path: &Path, existing: Existing) -> Result<Self, SnapshotError> {
+    ///
+    /// # Errors
+    /// The name is taken, or is none of a file, or nothing can be written beside it.
+    pub fn create(path: &Path, existing: Existing) -> Result<Self, SnapshotError> {
         match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_file() || metadata.is_symlink() => {
                 if existing == Existing::Keep {
@@ -60,12 +65,15 @@ impl NewFile {
     }
 
     /// The file, to be written.
-    pub(super) fn as_file(&mut self) -> &mut File {
+    pub const fn as_file(&mut self) -> &mut File {
         &mut self.file
     }
 
     /// Gives the file its name, when its bytes are on disk.
-    pub(super) fn publish(mut self) -> Result<(), SnapshotError> {
+    ///
+    /// # Errors
+    /// The name has been taken meanwhile, or the disk is full.
+    pub fn publish(mut self) -> Result<(), SnapshotError> {
         let path = self.path.clone();
         self.try_publish().map_err(|source| {
             if self.existing == Existing::Keep && source.kind() == io::ErrorKind::AlreadyExists {

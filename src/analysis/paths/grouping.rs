@@ -12,18 +12,18 @@ use crate::graph::{EdgeLabel, HeapGraph, ObjectId, RootKind, StringId};
 
 /// The way of an object: the way of its parent, and a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Way {
-    parent: Option<u32>,
+pub(super) struct Way {
+    pub(super) parent: Option<u32>,
     /// Which type name.
-    type_name: u32,
+    pub(super) type_name: u32,
     /// What code calls it.
-    name: Option<StringId>,
-    label: WayLabel,
+    pub(super) name: Option<StringId>,
+    pub(super) label: WayLabel,
 }
 
 /// A label without its position.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum WayLabel {
+pub(super) enum WayLabel {
     /// A root: alike ones (of many threads, of C code) are one way.
     Root(RootKind, StringId),
     Rootless(Origin),
@@ -92,12 +92,17 @@ impl<'a, B: Fn(ObjectId) -> bool> Grouping<'a, B> {
             .collect()
     }
 
+    /// The ways that were met, by number.
+    pub(super) fn into_ways(self) -> Vec<Way> {
+        self.ways
+    }
+
     fn known(&self, object: ObjectId) -> Option<u32> {
         self.of_object.get(object.index()).copied().filter(|&number| number != NONE)
     }
 
     /// The number of the way to an object, with those of all objects above it that are new.
-    fn way(&mut self, object: ObjectId) -> u32 {
+    pub(super) fn way(&mut self, object: ObjectId) -> u32 {
         let mut pending = vec![object];
         let mut above = None;
         while let Some(&last) = pending.last() {
@@ -205,7 +210,7 @@ impl<'a, B: Fn(ObjectId) -> bool> Grouping<'a, B> {
         let text = |id: StringId| self.graph.strings.text(id).to_owned();
         let raw = ways.iter().map(|way| {
             let type_name = text(StringId(way.type_name));
-            let label = self.label_text(way.label);
+            let label = label_text(self.graph, way.label);
             let namespace = type_name == "builtins.dict" && label == ".__dict__";
             RawStep { step: Step { type_name, label, name: way.name.map(text) }, namespace }
         });
@@ -213,17 +218,18 @@ impl<'a, B: Fn(ObjectId) -> bool> Grouping<'a, B> {
         let origin = if begins { Origin::Uncollectable } else { root.origin };
         Path { steps: fold(raw, origin), root }
     }
+}
 
-    fn label_text(&self, label: WayLabel) -> String {
-        match label {
-            WayLabel::Root(..) | WayLabel::Rootless(_) | WayLabel::Begin => String::new(),
-            // Named labels need no owner: only dictionary entries do, and they have no position.
-            WayLabel::Exact(label) => self.graph.label_text(ObjectId::default(), Some(label)),
-            WayLabel::Index | WayLabel::Value => "[*]".to_owned(),
-            WayLabel::Key => "key *".to_owned(),
-            WayLabel::Member => "{*}".to_owned(),
-            WayLabel::Stack => "stack[*]".to_owned(),
-            WayLabel::Unknown => "?".to_owned(),
-        }
+/// The label of a way in words.
+pub(super) fn label_text(graph: &HeapGraph, label: WayLabel) -> String {
+    match label {
+        WayLabel::Root(..) | WayLabel::Rootless(_) | WayLabel::Begin => String::new(),
+        // Named labels need no owner: only dictionary entries do, and they have no position.
+        WayLabel::Exact(label) => graph.label_text(ObjectId::default(), Some(label)),
+        WayLabel::Index | WayLabel::Value => "[*]".to_owned(),
+        WayLabel::Key => "key *".to_owned(),
+        WayLabel::Member => "{*}".to_owned(),
+        WayLabel::Stack => "stack[*]".to_owned(),
+        WayLabel::Unknown => "?".to_owned(),
     }
 }

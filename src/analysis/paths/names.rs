@@ -3,7 +3,8 @@
 use crate::graph::{HeapGraph, ObjectId, StringId};
 
 /// The name of an object: its own, or that of the code that it runs.
-pub(super) fn name_of(graph: &HeapGraph, object: ObjectId) -> Option<StringId> {
+#[must_use]
+pub fn name_of(graph: &HeapGraph, object: ObjectId) -> Option<StringId> {
     if let Some(&name) = graph.names.get(&object) {
         return Some(name);
     }

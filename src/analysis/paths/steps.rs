@@ -166,8 +166,17 @@ fn is_names(current: &RawStep, next: &str) -> bool {
 /// Whether an object is only the inside of the one before it, whose items are its items: the
 /// dictionary of an `lru_cache`, what a `mappingproxy` shows, the tree of a context.
 fn is_inside(step: &Step) -> bool {
-    matches!(step.label.as_str(), "<cache>" | "<mapping>" | "<ctx_vars>" | "<h_root>")
-        || step.type_name.starts_with("builtins.hamt_")
+    is_inside_label(&step.label) || is_inside_type(&step.type_name)
+}
+
+/// See [`is_inside`].
+pub(super) fn is_inside_label(label: &str) -> bool {
+    matches!(label, "<cache>" | "<mapping>" | "<ctx_vars>" | "<h_root>")
+}
+
+/// See [`is_inside`].
+pub(super) fn is_inside_type(type_name: &str) -> bool {
+    type_name.starts_with("builtins.hamt_")
 }
 
 /// `function.__closure__ → tuple[0] → cell.cell_contents → X` becomes `function closure name → X`.

@@ -2,6 +2,7 @@
 
 mod check;
 mod diff;
+mod export;
 mod histogram;
 mod holders;
 mod machine;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use check::CheckArgs;
 pub(crate) use diff::DiffArgs;
+pub(crate) use export::{ExportArgs, Format};
 pub(crate) use histogram::{HeapArgs, HistogramArgs, SnapshotArgs};
 pub(crate) use holders::{By, CyclesArgs, GarbageArgs, RetainedArgs, WhyArgs};
 pub(crate) use machine::{DemoArgs, DoctorArgs};
@@ -118,6 +120,8 @@ pub(crate) enum Command {
     Record(RecordArgs),
     /// Write a recording or a heap as one page that needs no network, or as a picture
     Report(ReportArgs),
+    /// Write a heap for another tool: Chrome DevTools, pprof, flame graphs, Graphviz, tables
+    Export(ExportArgs),
     /// Hold a heap to rules: exit code 3 and the reason if one does not hold
     Check(CheckArgs),
     /// Say whether a process can be read, and what to do if not

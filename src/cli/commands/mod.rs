@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod diff;
 mod doctor;
+mod export;
 mod histogram;
 mod histogram_tree;
 mod holders;
@@ -41,6 +42,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Diff(args) => diff::run(args, context),
         Command::Record(args) => record::run(args, context),
         Command::Report(args) => report::run(args, context),
+        Command::Export(args) => export::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
         Command::Demo(args) => demo::run(args, context),

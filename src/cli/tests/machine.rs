@@ -68,6 +68,14 @@ impl Backend for Growing {
     fn write(&self, path: &Path, _: &[u8]) -> Result<(), Error> {
         Err(Error::Exists(path.to_owned()))
     }
+    fn create(
+        &self,
+        _: &Path,
+        _: bool,
+        _: &mut dyn FnMut(&mut dyn Write) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
     fn processes(&self) -> Vec<PythonProcess> {
         Vec::new()
     }

@@ -1,6 +1,7 @@
 //! The command line, over heaps made by hand.
 
 mod diff;
+mod export;
 mod heaps;
 mod holders;
 mod machine;
@@ -31,6 +32,14 @@ impl Backend for Heaps {
         Err(Error::Exists(path.to_owned()))
     }
     fn write(&self, path: &Path, _: &[u8]) -> Result<(), Error> {
+        Err(Error::Exists(path.to_owned()))
+    }
+    fn create(
+        &self,
+        path: &Path,
+        _: bool,
+        _: &mut dyn FnMut(&mut dyn Write) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         Err(Error::Exists(path.to_owned()))
     }
     fn processes(&self) -> Vec<PythonProcess> {

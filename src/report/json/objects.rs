@@ -1,6 +1,9 @@
 //! `objects` (JSON Lines) and `show`.
 
+use std::io;
+
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::analysis::references::{Referrer, unexplained};
 use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, ShapeColumn};
@@ -69,6 +72,44 @@ impl<'a> ObjectJson<'a> {
             allocated_at: text::allocation::of(graph, object),
             traceback: traceback(graph, object),
         }
+    }
+}
+
+impl ObjectJson<'_> {
+    /// The columns of a table of objects.
+    pub const COLUMNS: [&'static str; 18] = [
+        "address",
+        "type",
+        "gc_tracked",
+        "gc_frozen",
+        "generation",
+        "immortal",
+        "refcount",
+        "unexplained_refs",
+        "shallow_bytes",
+        "payload_bytes",
+        "buffer_bytes",
+        "referents",
+        "labels",
+        "hidden_referents",
+        "hidden_labels",
+        "value",
+        "spare_bytes",
+        "allocated_at",
+    ];
+
+    /// The object as a row of such a table; what it does not have is empty, lists are JSON.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn cells(&self) -> io::Result<Vec<String>> {
+        let document = serde_json::to_value(self)?;
+        let cell = |column: &&str| match document.get(column) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        Ok(Self::COLUMNS.iter().map(cell).collect())
     }
 }
 

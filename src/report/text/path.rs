@@ -1,6 +1,6 @@
 //! A path in one line: `module app.cache → dict[*] → Session`.
 
-use crate::analysis::{HeldBy, Origin, Path, Step};
+use crate::analysis::{HeldBy, Origin, Path, PathRoot, Step};
 use crate::graph::RootKind;
 use crate::report::short_type;
 
@@ -24,18 +24,34 @@ pub fn label(label: &str) -> String {
 /// The line of a path; without `full_names` a class is shown without its module.
 #[must_use]
 pub fn line(path: &Path, full_names: bool) -> String {
-    let word = path.root.origin.name().replace('_', " ");
-    let root = match path.root.origin {
-        // The place where the address stands, or how many references are not explained.
-        Origin::Root(RootKind::C) if path.root.name.starts_with(|c: char| c.is_ascii_digit()) => {
-            format!("C code ({})", path.root.name)
-        }
-        Origin::Root(RootKind::C) => format!("C code: {}", path.root.name),
-        _ if path.root.name.is_empty() => word,
-        _ if full_names => format!("{word} {}", path.root.name),
-        _ => format!("{word} {}", short_place(&path.root.name)),
-    };
+    let root = root(&path.root, full_names);
     clean(&append(root, &path.steps, full_names))
+}
+
+/// What a path begins with.
+#[must_use]
+pub fn root(root: &PathRoot, full_names: bool) -> String {
+    let word = root.origin.name().replace('_', " ");
+    match root.origin {
+        // The place where the address stands, or how many references are not explained.
+        Origin::Root(RootKind::C) if root.name.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("C code ({})", root.name)
+        }
+        Origin::Root(RootKind::C) => format!("C code: {}", root.name),
+        _ if root.name.is_empty() => word,
+        _ if full_names => format!("{word} {}", root.name),
+        _ => format!("{word} {}", short_place(&root.name)),
+    }
+}
+
+/// One object of a path, with the label by which it is held: `.rows list`.
+#[must_use]
+pub fn step(step: &Step, full_names: bool) -> String {
+    let label = label(&step.label);
+    match label.trim_start() {
+        "" => object(step, full_names),
+        label => format!("{label} {}", object(step, full_names)),
+    }
 }
 
 /// The line of a circle, whose last step is its first object again.
@@ -164,7 +180,6 @@ pub fn wrapped(text: &str, width: Option<usize>, column: usize, indent: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::PathRoot;
     use crate::graph::ObjectId;
 
     fn steps(words: &[(&str, &str)]) -> Vec<Step> {
