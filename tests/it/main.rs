@@ -17,6 +17,7 @@ mod cow_refused;
 mod damage;
 mod discovery;
 mod doctor;
+mod export;
 mod forked;
 mod garbage;
 mod guards;
