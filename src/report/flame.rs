@@ -9,7 +9,7 @@ use super::profile::Profile;
 use crate::recording::Recording;
 
 /// A frame with less than one part in so many of all bytes is too narrow to be drawn.
-const PARTS: u64 = 10_000;
+const PARTS: u64 = 2_000;
 
 /// The flame graph of the stacks that made memory grow, as SVG; nothing if none did.
 #[must_use]
