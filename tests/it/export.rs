@@ -64,10 +64,13 @@ fn check(source: &[&str], found: &Value) -> Result<()> {
     let heap = pyheap(&[&["histogram", "--json"], source].concat())?.json()?;
     let totals = &heap["totals"];
     let number = |name: &str| totals[name].as_u64().context("no number");
-    let (objects, bytes) =
-        (number("objects")?, number("shallow_bytes")? + number("buffer_bytes")?);
+    let (objects, bytes) = (number("objects")?, number("shallow_bytes")? + number("buffer_bytes")?);
     let v8 = &found["heapsnapshot"];
-    ensure!(v8["objects"] == objects && v8["bytes"] == bytes, "{objects} {bytes} {}", v8["objects"]);
+    ensure!(
+        v8["objects"] == objects && v8["bytes"] == bytes,
+        "{objects} {bytes} {}",
+        v8["objects"]
+    );
     ensure!(v8["unreachable"] == 0, "{} nodes hang on nothing", v8["unreachable"]);
     for row in heap["types"].as_array().context("no types")? {
         let name = row["type"].as_str().context("no type")?;
