@@ -155,6 +155,11 @@ impl Error {
             ),
             Self::Take(error) | Self::Record(RecordError::Take(error)) => take_hint(error),
             Self::Snapshot(error) => error.hint().map(str::to_owned),
+            Self::Recording(RecordingError::Write { source, .. })
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                Some("free some space, or name a file on another disk".to_owned())
+            }
             Self::NotPython(_) => Some("pyheap ps lists the Python processes".to_owned()),
             _ => None,
         }

@@ -2,6 +2,7 @@
 //! the sampling goes on.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
@@ -10,6 +11,7 @@ use crate::analysis::{Collection, Histogram, SortBy};
 use crate::recording::{Census, TypeCount};
 use crate::snapshot::{self, Snapshot};
 use crate::take::{self, TakeError, TakeOptions};
+use crate::target::Process;
 
 /// What came of a census.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub(super) struct Pending {
 impl Pending {
     /// Begins to read the heap of a process; reckons what is garbage, and writes a file, if wanted.
     pub(super) fn start(
-        pid: u32,
+        process: Arc<Process>,
         options: TakeOptions,
         garbage: bool,
         file: Option<PathBuf>,
@@ -38,7 +40,7 @@ impl Pending {
         let (send, result) = mpsc::channel();
         thread::spawn(move || {
             // Nobody waits any more if the recording has ended.
-            let _ = send.send(take(pid, &options, garbage, file));
+            let _ = send.send(take(&process, &options, garbage, file));
         });
         Self { result }
     }
@@ -62,8 +64,14 @@ fn died() -> Outcome {
     Outcome::Failed("the thread that took it has died".to_owned())
 }
 
-fn take(pid: u32, options: &TakeOptions, garbage: bool, file: Option<PathBuf>) -> Outcome {
-    match take::take(pid, options) {
+fn take(process: &Process, options: &TakeOptions, garbage: bool, file: Option<PathBuf>) -> Outcome {
+    match take::take(process.pid(), options) {
+        // It is taken by number, and the number may have been given to another process meanwhile.
+        Ok((facts, _))
+            if facts.process.start_ticks != process.start_ticks() || process.is_replaced() =>
+        {
+            Outcome::Failed(format!("process {} is another one by now", process.pid()))
+        }
         Ok((facts, graph)) => {
             let snapshot = Snapshot { facts, graph };
             let failed = file.and_then(|file| {
@@ -98,5 +106,47 @@ fn census(snapshot: &Snapshot, garbage: bool) -> Census {
             bytes.fold(0, u64::saturating_add)
         }),
         types: types.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Runs another program when it is told to.
+    const PROGRAM: &str = "
+import os, sys
+print('ready', flush=True)
+sys.stdin.readline()
+os.execv(sys.executable, [sys.executable, '-c', 'print(\"other\", flush=True); input()'])
+";
+
+    #[test]
+    fn a_census_of_another_program_is_none() {
+        let mut child = Command::new("python3")
+            .args(["-c", PROGRAM])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut says = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(says.next().unwrap().unwrap(), "ready");
+        let process = Process::open(child.id()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let census = |name: &str| {
+            let file = folder.path().join(name);
+            (take(&process, &TakeOptions::default(), false, Some(file.clone())), file.exists())
+        };
+        let (first, is_saved) = census("before");
+        assert!(matches!(first, Outcome::Taken(_, None)) && is_saved, "{first:?}");
+        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        assert_eq!(says.next().unwrap().unwrap(), "other");
+        let (second, is_saved) = census("after");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(matches!(second, Outcome::Failed(_)) && !is_saved, "{second:?}");
     }
 }

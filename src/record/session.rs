@@ -16,8 +16,8 @@ use crate::target::usage::Usage;
 
 /// How often counters are read.
 const COUNTERS: Duration = Duration::from_millis(100);
-/// How often it is asked whether the process still is the one that it was.
-const CHECKS: Duration = Duration::from_secs(1);
+/// How often what is told to Prometheus is brought up to date.
+const POSTS: Duration = Duration::from_secs(1);
 /// How often at most the proportional set size is asked for, and how many times as long as it takes.
 const PSS: Duration = Duration::from_secs(10);
 const PSS_RARITY: u32 = 500;
@@ -55,7 +55,7 @@ pub(super) struct Session<'a, C, W> {
     last_private: u64,
     last_used: u64,
     next_counters: Duration,
-    next_check: Duration,
+    next_post: Duration,
     next_pss: Duration,
     pss_bytes: Option<u64>,
     own_cpu_before: f64,
@@ -91,7 +91,7 @@ impl<'a, C: Clock, W: Watched> Session<'a, C, W> {
             last_private: 0,
             last_used: 0,
             next_counters: Duration::ZERO,
-            next_check: Duration::ZERO,
+            next_post: Duration::ZERO,
             next_pss: Duration::ZERO,
             pss_bytes: None,
             own_cpu_before,
@@ -201,9 +201,8 @@ impl<'a, C: Clock, W: Watched> Session<'a, C, W> {
         let rss = resident.rss_bytes;
         let (least, most) = self.extremes.unwrap_or((rss, rss));
         self.extremes = Some((least.min(rss), most.max(rss)));
-        if now >= self.next_check {
-            self.next_check = now + CHECKS;
-            self.target.check()?;
+        if now >= self.next_post {
+            self.next_post = now + POSTS;
             if let Some(board) = &self.board {
                 board.post(&self.recording);
             }
@@ -238,6 +237,8 @@ impl<'a, C: Clock, W: Watched> Session<'a, C, W> {
             let took = self.clock.now().saturating_sub(before);
             self.next_pss = now + PSS.max(took * PSS_RARITY);
         }
+        // Asked behind the numbers: they are of this process and its program.
+        self.target.check()?;
         let (rss_min_bytes, rss_max_bytes) = self.extremes.take().unwrap_or((rss, rss));
         let seconds = self.seconds(now);
         self.recording.push_sample(Sample {

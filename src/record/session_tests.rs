@@ -55,7 +55,7 @@ impl Watched for Process {
         self.looks += 1;
         self.bytes += 4096;
         let anonymous_bytes = self.bytes;
-        Ok(Resident { rss_bytes: self.bytes + 1000, anonymous_bytes })
+        Ok(Resident { rss_bytes: self.bytes + 1000, anonymous_bytes, code_bytes: 4096 })
     }
     fn free(&mut self, _: Duration) -> u64 {
         0

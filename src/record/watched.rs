@@ -11,13 +11,15 @@ use nix::sys::time::TimeValLike;
 use super::census::{Outcome, Pending};
 use super::free::FreeMemory;
 use super::sampler::Sampler;
+use crate::addr::Addr;
 use crate::facts::{GenerationFacts, InterpreterFacts, ProcessFacts};
 use crate::heap;
 use crate::limits::Limits;
 use crate::recording::{FrameId, Head, StackId, Stacks};
 use crate::take::{self, TakeError, TakeOptions};
-use crate::target::Process;
+use crate::target::memory::{Memory, ReadErrorKind};
 use crate::target::usage::{Resident, Usage, UsageReader};
+use crate::target::{LiveMemory, Process};
 
 /// Why a process can be watched no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +58,10 @@ pub(super) trait Watched {
 
 /// A process of this machine.
 pub(super) struct Live {
-    process: Process,
+    process: Arc<Process>,
+    memory: LiveMemory,
+    /// An address that can be read as long as the process runs this program.
+    anchor: Addr,
     usage: UsageReader,
     sampler: Sampler,
     free: FreeMemory,
@@ -79,7 +84,7 @@ impl Live {
         sharers: Arc<AtomicUsize>,
     ) -> Result<(Self, Head), TakeError> {
         let own_cpu_seen = processor_time();
-        let process = Process::open(pid)?;
+        let process = Arc::new(Process::open(pid)?);
         let limits: Limits = options.limits;
         let found = take::find(&process, limits)?;
         let usage = UsageReader::open(pid).map_err(|_| TakeError::Gone(pid))?;
@@ -102,10 +107,13 @@ impl Live {
         };
         let map = process.memory_map()?;
         let free = FreeMemory::find(&process.memory(), &map);
+        let (memory, anchor) = (process.memory(), found.runtime);
         let sampler = Sampler::new(pid, process.memory(), &map, found, limits);
         sharers.fetch_add(1, Ordering::Relaxed);
         let live = Self {
             process,
+            memory,
+            anchor,
             usage,
             sampler,
             free,
@@ -136,7 +144,18 @@ fn processor_time() -> Duration {
 
 impl Watched for Live {
     fn resident(&mut self) -> Result<Resident, End> {
-        self.usage.resident().map_err(|_| End::Ended)
+        let resident = self.usage.resident().map_err(|_| End::Ended)?;
+        if resident.code_bytes == 0 {
+            return Err(End::Replaced);
+        }
+        // These numbers go on with the next program that the process runs, but its memory, as we have it
+        // open, ends with this one (`mem_rw`, fs/proc/base.c). Looked at afterwards, so that what was
+        // read is of this program: else 300 MB of another one would be put down to our lines.
+        let read = self.memory.u8(self.anchor);
+        if read.is_err_and(|error| error.kind == ReadErrorKind::Gone) {
+            self.check()?;
+        }
+        Ok(resident)
     }
 
     fn free(&mut self, now: Duration) -> u64 {
@@ -179,7 +198,8 @@ impl Watched for Live {
     }
 
     fn start_census(&mut self, file: Option<PathBuf>) {
-        self.pending = Some(Pending::start(self.process.pid(), self.options, self.garbage, file));
+        let process = Arc::clone(&self.process);
+        self.pending = Some(Pending::start(process, self.options, self.garbage, file));
     }
 
     fn finished_census(&mut self, wait: bool) -> Option<Outcome> {

@@ -302,6 +302,13 @@ impl Process {
             && program(self.pid) == self.program
     }
 
+    /// Whether the pid is another process by now, or runs another program. One that has ended is not
+    /// replaced.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        Stat::read(self.pid).is_ok_and(|now| !now.is_dead()) && !self.is_same()
+    }
+
     /// The numbers of its threads now; none if it is gone.
     #[must_use]
     pub fn threads(&self) -> Vec<u32> {

@@ -15,6 +15,9 @@ pub struct Resident {
     pub rss_bytes: u64,
     /// The part that is neither of a file nor shared.
     pub anonymous_bytes: u64,
+    /// The code of its program; 0 in the moment in which another one takes its place (`execve` has made
+    /// the new address space and loads nothing into it yet).
+    pub code_bytes: u64,
 }
 
 /// What a process uses.
@@ -75,7 +78,9 @@ impl UsageReader {
         let mut buffer = [0; 256];
         let text = text(&self.statm, &mut buffer)?;
         let mut pages = text.split_ascii_whitespace().skip(1).map(str::parse::<u64>);
-        let (Some(Ok(resident)), Some(Ok(shared))) = (pages.next(), pages.next()) else {
+        let (Some(Ok(resident)), Some(Ok(shared)), Some(Ok(code))) =
+            (pages.next(), pages.next(), pages.next())
+        else {
             return Err(io::ErrorKind::InvalidData.into());
         };
         // All zeros is what a process without memory has: one that has ended.
@@ -85,6 +90,7 @@ impl UsageReader {
         Ok(Resident {
             rss_bytes: resident.saturating_mul(self.page_bytes),
             anonymous_bytes: resident.saturating_sub(shared).saturating_mul(self.page_bytes),
+            code_bytes: code.saturating_mul(self.page_bytes),
         })
     }
 
@@ -154,7 +160,7 @@ mod tests {
         let after = reader.resident().unwrap();
         let grown = after.anonymous_bytes - before.anonymous_bytes;
         assert!(grown > 60 << 20, "{grown} {}", block.len());
-        assert!(after.rss_bytes >= after.anonymous_bytes);
+        assert!(after.rss_bytes >= after.anonymous_bytes && after.code_bytes > 0);
         let later = reader.usage().unwrap();
         assert!(later.minor_faults > usage.minor_faults && later.threads > 0 && !later.is_dead);
         assert!(reader.pss_bytes().is_none_or(|pss| pss > 32 << 20));

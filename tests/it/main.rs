@@ -30,6 +30,7 @@ mod nonblocking;
 mod offsets;
 mod pause;
 mod record;
+mod record_ends;
 mod stacks;
 mod strings;
 mod tasks;

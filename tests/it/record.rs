@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -12,15 +12,20 @@ use crate::support::fixture::Fixture;
 use crate::support::pythons::{self, Python};
 
 /// A recording that runs.
-struct Recording {
-    child: Child,
+pub(crate) struct Recording {
+    pub(crate) child: Child,
     notes: BufReader<ChildStderr>,
 }
 
 impl Recording {
     /// Starts one, and waits until it says that it records.
-    fn start(pid: u32, args: &[&str]) -> Result<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pyheap"))
+    pub(crate) fn start(pid: u32, args: &[&str]) -> Result<Self> {
+        Self::start_by(&mut Command::new(env!("CARGO_BIN_EXE_pyheap")), pid, args)
+    }
+
+    /// The same by a command that runs pyheap.
+    pub(crate) fn start_by(command: &mut Command, pid: u32, args: &[&str]) -> Result<Self> {
+        let mut child = command
             .args(["record", "-p", &pid.to_string()])
             .args(args)
             .stdout(Stdio::piped())
@@ -43,14 +48,21 @@ impl Recording {
     }
 
     /// Waits for its end, and gives back its document.
-    fn document(mut self) -> Result<Value> {
+    pub(crate) fn document(self) -> Result<Value> {
+        let (status, document, notes) = self.end()?;
+        ensure!(status.success(), "{status}: {notes}");
+        Ok(document)
+    }
+
+    /// Waits for its end, whatever that is; gives back what it said besides, too.
+    pub(crate) fn end(mut self) -> Result<(ExitStatus, Value, String)> {
         let mut text = String::new();
         self.child.stdout.take().context("no stdout")?.read_to_string(&mut text)?;
         let status = self.child.wait()?;
         let mut notes = String::new();
         self.notes.read_to_string(&mut notes)?;
-        ensure!(status.success(), "{status}: {notes}");
-        Ok(serde_json::from_str(&text)?)
+        let document = serde_json::from_str(&text).with_context(|| notes.clone())?;
+        Ok((status, document, notes))
     }
 }
 
@@ -78,7 +90,7 @@ fn share(document: &Value, list: &str, line: u64) -> f64 {
 }
 
 /// One interpreter of each minor release, no debug builds.
-fn each_minor() -> Result<Vec<Python>> {
+pub(crate) fn each_minor() -> Result<Vec<Python>> {
     let mut found = pythons::find(Path::new(env!("CARGO_MANIFEST_DIR")))?;
     found.retain(|python| python.is_supported() && !python.debug);
     found.dedup_by_key(|python| python.minor());
