@@ -2,13 +2,10 @@
 
 use super::bins::{Budget, FreeLists, Lists, SIZE_BITS};
 use super::heaps;
-use super::state::{MainArena, StateLayout};
+use super::state::{self, MainArena, StateLayout};
 use crate::addr::{Addr, AddrRange};
 use crate::target::maps::{Mapping, MemoryMap};
 use crate::target::memory::Memory;
-
-/// The most arenas that are looked at: glibc makes eight for a core unless told otherwise.
-const ARENAS: usize = 1 << 16;
 
 /// An arena. All bytes are counted with the headers of blocks, as glibc counts them.
 #[derive(Debug, Clone, Default)]
@@ -69,19 +66,15 @@ pub(super) fn ring(
     main: MainArena,
     budget: &Budget,
 ) -> Vec<Arena> {
-    let MainArena { bins, layout } = main;
-    let state = bins - layout.bins;
     let mut arenas = vec![main_arena(memory, map, main, budget)];
-    let mut next = memory.addr(layout.next(bins)).unwrap_or(state);
-    while next != state && arenas.len() < ARENAS {
-        let Some(arena) = thread_arena(memory, next, main, budget) else {
+    for state in state::others(memory, main) {
+        let Some(arena) = thread_arena(memory, state, main, budget) else {
             if let Some(first) = arenas.first_mut() {
                 first.is_complete = false;
             }
             break;
         };
         arenas.push(arena);
-        next = memory.addr(layout.next(next + layout.bins)).unwrap_or(state);
     }
     arenas
 }

@@ -11,6 +11,7 @@ mod arena;
 mod bins;
 mod heaps;
 mod mapped;
+mod running;
 mod state;
 mod tcache;
 
@@ -22,11 +23,15 @@ use crate::target::memory::Memory;
 pub use allocator::Allocator;
 pub use arena::Arena;
 pub use mapped::MappedChunks;
+pub use running::FreeMemory;
 
 use bins::Budget;
 
 /// The size of the pages that glibc counts in.
 const PAGE_BYTES: u64 = 4096;
+
+/// A mapping of a binary's data that is larger than this is none, in bytes.
+const DATA_BYTES: u64 = 64 << 20;
 
 /// What `malloc` has.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +68,7 @@ pub fn examine(
     let mut caches = 0;
     let mut libraries = Vec::new();
     let budget = Budget::new(map.mapped_bytes());
-    for main in state::find(memory, map) {
+    for main in state::find(memory, map, DATA_BYTES) {
         let mut found = arena::ring(memory, map, main, &budget);
         // A library that is there and was never asked for memory has an empty arena.
         if found.iter().all(|arena| arena.system_bytes == 0) {

@@ -8,8 +8,6 @@ use crate::target::memory::Memory;
 
 /// `NBINS - 1`: bin 0 does not exist.
 pub(super) const BINS: u64 = 127;
-/// A mapping of a binary's data that is larger than this is none, in bytes.
-const DATA_BYTES: u64 = 64 << 20;
 /// From a list's header, as a chunk, to its links `fd` and `bk`.
 pub(super) const FD: u64 = 16;
 pub(super) const BK: u64 = 24;
@@ -20,6 +18,8 @@ const WITHOUT_FASTBINS: u64 = 24;
 const NEXT: u64 = BINS * 16 + 16;
 /// The most arenas: glibc makes eight for a core unless told otherwise.
 const ARENAS: usize = 1 << 16;
+/// How often a list is looked at that does not come back.
+const TRIES: usize = 4;
 /// The bit of `flags` that says that the main arena is not one piece.
 const NONCONTIGUOUS_BIT: u32 = 2;
 
@@ -64,14 +64,15 @@ impl StateLayout {
     }
 }
 
-/// The main arenas of a process: usually one, of the C library.
-pub(super) fn find(memory: &impl Memory, map: &MemoryMap) -> Vec<MainArena> {
+/// The main arenas of a process: usually one, of the C library. It is looked for in the data of binaries, of
+/// at most so many bytes each.
+pub(super) fn find(memory: &impl Memory, map: &MemoryMap, most_bytes: u64) -> Vec<MainArena> {
     let is_data = |mapping: &&Mapping| {
         mapping.read
             && mapping.write
             && !mapping.shared
             && mapping.inode != 0
-            && mapping.range.len() <= DATA_BYTES
+            && mapping.range.len() <= most_bytes
     };
     let mut found = Vec::new();
     for mapping in map.iter().filter(is_data) {
@@ -90,6 +91,15 @@ pub(super) fn find(memory: &impl Memory, map: &MemoryMap) -> Vec<MainArena> {
     }
     found.dedup();
     found
+}
+
+/// The states of the arenas that hang on a main one, in the order of the ring, which ends where it comes
+/// back to the main one or cannot be read. Whether they are arenas is not known.
+pub(super) fn others(memory: &impl Memory, main: MainArena) -> impl Iterator<Item = Addr> + '_ {
+    let MainArena { bins, layout } = main;
+    let first = bins - layout.bins;
+    let next = move |bins: Addr| memory.addr(layout.next(bins)).ok().filter(|&next| next != first);
+    std::iter::successors(next(bins), move |&state| next(state + layout.bins)).take(ARENAS)
 }
 
 /// The words of a mapping; pages that cannot be read are zeros.
@@ -117,8 +127,13 @@ fn first_bin(memory: &impl Memory, empty: Addr) -> Option<Addr> {
     all.then_some(first)
 }
 
-/// Whether the two words are the ends of a list that comes back to them.
+/// Whether the two words are the ends of a list that comes back to them. Asked again if not: the list of a
+/// process that runs may have changed between two reads.
 fn is_bin(memory: &impl Memory, links: Addr) -> bool {
+    (0..TRIES).any(|_| is_bin_now(memory, links))
+}
+
+fn is_bin_now(memory: &impl Memory, links: Addr) -> bool {
     let bin = links - FD;
     let (Ok(first), Ok(last)) = (memory.addr(links), memory.addr(links + 8)) else { return false };
     if first == bin || last == bin {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
 use crate::target::maps::Mapping;
@@ -82,14 +83,33 @@ fn free_first(words: &Words, nth: u64) {
     words.set(HEAP + 24, bin - 16);
 }
 
+fn map() -> MemoryMap {
+    let (heap_end, data_end) = (HEAP + HEAP_BYTES, DATA + 0x2000);
+    MemoryMap::parse(&format!(
+        "{HEAP:x}-{heap_end:x} rw-p 0 00:00 0 [heap]\n\
+         {DATA:x}-{data_end:x} rw-p 0 08:01 5 /lib/libc.so.6\n"
+    ))
+}
+
 fn found(words: &Words) -> Malloc {
-    let map = format!(
-        "{HEAP:x}-{:x} rw-p 0 00:00 0 [heap]\n{DATA:x}-{:x} rw-p 0 08:01 5 /lib/libc.so.6\n",
-        HEAP + HEAP_BYTES,
-        DATA + 0x2000
-    );
     let known = Known { threads: &[], taken: &[] };
-    examine(words, &MemoryMap::parse(&map), &NoFiles, known)
+    examine(words, &map(), &NoFiles, known)
+}
+
+#[test]
+fn of_a_process_that_runs_the_top_and_large_blocks_are_free() {
+    let free = |words: &Words| FreeMemory::find(words, &map()).bytes(words, Duration::ZERO);
+    let top = HEAP_BYTES - 0x150;
+    let words = process();
+    assert_eq!(free(&words), top);
+    // A list of small blocks is not followed, the unsorted one and those of large blocks are.
+    for (nth, expected) in [(15, top), (0, top + 0x100), (70, top + 0x100)] {
+        let words = process();
+        free_first(&words, nth);
+        assert_eq!(free(&words), expected, "list {nth}");
+    }
+    words.set(BINS + 127 * 16 + 16, 0);
+    assert_eq!(free(&words), 0, "a ring that does not close");
 }
 
 #[test]

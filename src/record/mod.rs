@@ -5,7 +5,6 @@ mod census;
 mod clock;
 pub mod condition;
 mod flush;
-mod free;
 mod metrics;
 mod pace;
 mod sampler;

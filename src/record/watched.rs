@@ -9,12 +9,12 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
 use super::census::{Outcome, Pending};
-use super::free::FreeMemory;
 use super::sampler::Sampler;
 use crate::addr::Addr;
 use crate::facts::{GenerationFacts, InterpreterFacts, ProcessFacts};
 use crate::heap;
 use crate::limits::Limits;
+use crate::malloc::FreeMemory;
 use crate::recording::{FrameId, Head, StackId, Stacks};
 use crate::take::{self, TakeError, TakeOptions};
 use crate::target::memory::{Memory, ReadErrorKind};

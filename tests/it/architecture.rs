@@ -48,6 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "limits",
             "target",
             "cpython",
+            "malloc",
             "graph",
             "heap",
             "facts",
