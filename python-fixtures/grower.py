@@ -8,23 +8,25 @@ import sys
 import _truth
 
 UNIT = bytes(range(256))
+# What a line computes besides: its growth takes so long that a machine with other work to do looks at it several times.
+LONG, SHORT = range(60_000), range(200)
 kept = []
 
 
 def small():
     for n in range(24_000):
-        kept.append((n, float(n)))  # SMALL
+        kept.append((n, float(n + 0 * sum(SHORT))))  # SMALL
 
 
 def big():
     for _ in range(40):
-        kept.append(UNIT * 2048)  # BIG
+        kept.append((UNIT * 2048, sum(LONG))[0])  # BIG
 
 
 def passing():
     blocks = []
     for _ in range(80):
-        blocks.append(UNIT * 2048)  # PASSING
+        blocks.append((UNIT * 2048, sum(LONG))[0])  # PASSING
 
 
 def idle():
