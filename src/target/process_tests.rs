@@ -101,7 +101,9 @@ fn an_exec_of_the_same_program_is_not_the_same() {
 fn the_file_behind_a_mapping_is_opened_even_if_it_is_deleted() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("a program");
-    fs::copy("/bin/cat", &program).unwrap();
+    // By another process: a child of another test would have the file open for writing until it execs, and
+    // what is open for writing cannot be run.
+    assert!(Command::new("cp").arg("/bin/cat").arg(&program).status().unwrap().success());
     let original = fs::read(&program).unwrap();
     let child = cat(&program);
     let process = Process::open(child.0.id()).unwrap();

@@ -150,25 +150,48 @@ fn text<'b>(file: &File, buffer: &'b mut [u8]) -> io::Result<&'b str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
     use super::*;
 
+    /// Takes memory when it is told to.
+    const PROGRAM: &str = "
+print('ready', flush=True)
+input()
+block = b'x' * (64 << 20)
+print('taken', flush=True)
+input()
+";
+
     #[test]
-    fn our_own_memory_grows_when_we_use_more() {
-        let reader = UsageReader::open(std::process::id()).unwrap();
+    fn memory_grows_when_more_is_used() {
+        let mut child = Command::new("python3")
+            .args(["-c", PROGRAM])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut says = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(says.next().unwrap().unwrap(), "ready");
+        let reader = UsageReader::open(child.id()).unwrap();
         let (before, usage) = (reader.resident().unwrap(), reader.usage().unwrap());
-        let block = vec![1_u8; 64 << 20];
+        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        assert_eq!(says.next().unwrap().unwrap(), "taken");
         let after = reader.resident().unwrap();
         let grown = after.anonymous_bytes - before.anonymous_bytes;
-        assert!(grown > 60 << 20, "{grown} {}", block.len());
+        assert!(grown > 60 << 20, "{grown}");
         assert!(after.rss_bytes >= after.anonymous_bytes && after.code_bytes > 0);
         let later = reader.usage().unwrap();
         assert!(later.minor_faults > usage.minor_faults && later.threads > 0 && !later.is_dead);
         assert!(reader.pss_bytes().is_none_or(|pss| pss > 32 << 20));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
     fn a_process_that_has_ended_is_an_error_and_not_another_one() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let reader = UsageReader::open(child.id()).unwrap();
         assert!(reader.resident().is_ok());
         child.kill().unwrap();
