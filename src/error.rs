@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::analysis::{GroupError, LookupError};
 use crate::cpython::discovery::DiscoveryError;
@@ -49,6 +50,14 @@ pub enum Error {
     /// Going on could harm the target, or would exceed a limit that was set.
     #[error("{0}")]
     Refused(String),
+    /// `--timeout`, and the time is over.
+    #[error("gave up after {limit:?} (--timeout){}", reading.as_ref().map(|what| format!(", while reading {what}")).unwrap_or_default())]
+    Timeout {
+        /// The time allowed.
+        limit: Duration,
+        /// What was being read.
+        reading: Option<String>,
+    },
     /// This version of pyheap cannot do it.
     #[error("{0} is not supported by this version of pyheap")]
     NotSupported(&'static str),
@@ -119,7 +128,7 @@ impl Error {
             Self::Permission { .. } => 5,
             Self::Unsupported(_) => 6,
             Self::Gone(_) => 7,
-            Self::Refused(_) => 8,
+            Self::Refused(_) | Self::Timeout { .. } => 8,
             Self::Take(error) | Self::Record(RecordError::Take(error)) => take_exit_code(error),
             Self::Record(RecordError::OtherProcess { .. }) => 2,
             Self::Unreadable { code, .. } => *code,
@@ -183,7 +192,9 @@ fn take_exit_code(error: &TakeError) -> u8 {
         TakeError::Gone(_) => Failure::Gone,
         TakeError::Discovery(DiscoveryError::NotFound(_)) => Failure::NotPython,
         TakeError::Discovery(
-            DiscoveryError::Unsupported(_) | DiscoveryError::Unrecognised { .. },
+            DiscoveryError::Unsupported(_)
+            | DiscoveryError::PyPy { .. }
+            | DiscoveryError::Unrecognised { .. },
         ) => return 6,
         TakeError::Discovery(DiscoveryError::Tables(_)) => Failure::Other,
     };
@@ -224,6 +235,7 @@ fn take_hint(error: &TakeError) -> Option<String> {
         TakeError::Discovery(DiscoveryError::NotFound(_)) => {
             Some("pyheap ps lists the Python processes".to_owned())
         }
+        TakeError::Discovery(error) => error.advice().map(str::to_owned),
         _ => None,
     }
 }

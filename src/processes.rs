@@ -109,6 +109,10 @@ impl Survey {
         let named = program.as_deref().and_then(Path::to_str).unwrap_or(&first);
         let (version, build, reason) = match interpreter(pid, &self.binaries) {
             Ok(found) => (Some(found.version.to_string()), Some(found.build.to_string()), None),
+            Err(error) if named_by(&error).is_some() => {
+                let (version, build) = named_by(&error).unzip();
+                (version, build, Some(reason(&error)?))
+            }
             // What cannot be read can only be guessed from its name.
             Err(error) if is_python_name(named) => {
                 (python_version(named), None, Some(reason(&error)?))
@@ -155,6 +159,12 @@ fn interpreter(pid: u32, binaries: &Binaries) -> Result<Found, TakeError> {
     take::find_with(&process, Limits::default(), binaries)
 }
 
+/// Version and build of an interpreter that was found, and cannot be read.
+fn named_by(error: &TakeError) -> Option<(String, String)> {
+    let TakeError::Discovery(error) = error else { return None };
+    error.found().map(|(version, build)| (version.to_string(), build))
+}
+
 /// Whether no interpreter is there at all.
 fn is_absent(error: &TakeError) -> bool {
     matches!(error, TakeError::Discovery(DiscoveryError::NotFound(_)))
@@ -178,7 +188,14 @@ fn reason(error: &TakeError) -> Option<String> {
         // The first line says what it is; what was tried is the answer of `doctor`.
         error => error.to_string().lines().next().unwrap_or_default().to_owned(),
     };
-    Some(reason)
+    let advice = match error {
+        TakeError::Discovery(error) => error.advice(),
+        _ => None,
+    };
+    Some(match advice {
+        Some(advice) => format!("{reason}; {advice}"),
+        None => reason,
+    })
 }
 
 /// Whether the file is called like an interpreter.

@@ -2,6 +2,7 @@
 # Unpacks CPythons of Debian into private roots, from the mirror that this machine's own apt configuration names:
 #   ROOTS/debian    3.13, 3.14, 3.15 of unstable, and the debug build of each
 #   ROOTS/bookworm  3.11 of Debian 12 with its debug build
+#   ROOTS/pypy      PyPy of Debian 12, which pyheap has to refuse
 # Nothing is installed and nothing outside ROOTS changes; no maintainer script runs. Run inside by chroot:
 #   chroot ROOTS/debian /usr/bin/python3.14
 # Idempotent: a root that was made from the same list is left alone. The suite rolls, so an index can name a file that is
@@ -47,6 +48,10 @@ fetch() {
     apt-get "${options[@]}" update
     local names=() name
     for version in "$@"; do
+        if [ "$version" = pypy3 ]; then
+            names+=(pypy3)
+            continue
+        fi
         name=python$version
         if apt-cache "${options[@]}" show "$name" >/dev/null 2>&1; then
             names+=("$name" "libpython${version%-dbg}-dev")
@@ -70,3 +75,4 @@ fetch() {
 
 fetch debian sid 3.13 3.14 3.15 3.13-dbg 3.14-dbg 3.15-dbg
 fetch bookworm bookworm 3.11 3.11-dbg
+fetch pypy bookworm pypy3

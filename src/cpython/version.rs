@@ -24,6 +24,9 @@ impl Version {
         Self { major, minor, patch, release: 0xF0 }
     }
 
+    /// The patch level of a version of which only the feature release is known.
+    pub const ANY_PATCH: u8 = u8::MAX;
+
     /// Decodes `PY_VERSION_HEX`.
     #[must_use]
     pub const fn from_hex(hex: u32) -> Self {
@@ -46,7 +49,10 @@ impl Version {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)?;
+        write!(f, "{}.{}", self.major, self.minor)?;
+        if self.patch != Self::ANY_PATCH {
+            write!(f, ".{}", self.patch)?;
+        }
         let serial = self.release & 0x0F;
         match self.release & 0xF0 {
             0xA0 => write!(f, "a{serial}"),
@@ -145,5 +151,6 @@ mod tests {
         assert_eq!(Version::from_hex(0x030B_07F0), Version::new(3, 11, 7));
         assert_eq!(Version::from_hex(0x030F_00B4).to_string(), "3.15.0b4");
         assert!(Version::from_hex(0x030F_00B4) < Version::new(3, 15, 0));
+        assert_eq!(Version::new(3, 7, Version::ANY_PATCH).to_string(), "3.7");
     }
 }

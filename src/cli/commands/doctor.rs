@@ -67,6 +67,8 @@ fn document(pid: u32, diagnosis: Diagnosis) -> DoctorJson {
         ok: failure.is_none(),
         exit_code: failure.as_ref().map_or(0, Error::exit_code),
         reason: failure.as_ref().map(ToString::to_string),
+        // What stands in the way of the rest is in the findings.
+        advice: failure.as_ref().filter(|failure| failure.exit_code() == 6).and_then(Error::hint),
         interpreter: interpreter.map(|interpreter| InterpreterJson { interpreter, binary }),
         forecast: forecast.map(|forecast| {
             ForecastJson::new(

@@ -12,7 +12,18 @@ type Key = (u32, u32, u64, String);
 
 /// The binaries that were looked at.
 #[derive(Debug, Default)]
-pub struct Binaries(Mutex<HashMap<Key, Option<Symbols>>>);
+pub struct Binaries(Mutex<HashMap<Key, Holds>>);
+
+/// What a binary holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Holds {
+    /// No interpreter.
+    Nothing,
+    /// One with a runtime: CPython from 3.7 on.
+    Runtime(Symbols),
+    /// One without: an older CPython, or PyPy.
+    Another,
+}
 
 /// What a binary with an interpreter says, in addresses of the file.
 #[derive(Debug, Clone, Copy)]
@@ -37,28 +48,42 @@ pub(super) struct Symbols {
 }
 
 impl Binaries {
-    /// Looks into the file behind a mapping; nothing if no interpreter is in it.
+    /// Looks into the file behind a mapping.
     pub(super) fn examine(
         &self,
         process: &dyn MappedFiles,
         mapping: &Mapping,
         path: &str,
-    ) -> Result<Option<Symbols>, String> {
+    ) -> Result<Holds, String> {
         let key = (mapping.dev_major, mapping.dev_minor, mapping.inode, path.to_owned());
         let known =
             |this: &Self| this.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        if let Some(symbols) = known(self) {
-            return Ok(symbols);
+        if let Some(holds) = known(self) {
+            return Ok(holds);
         }
         let file = process.open_mapped(mapping).map_err(|error| error.to_string())?;
-        let symbols = match Image::read(file) {
-            Ok(image) => symbols(&image),
+        let holds = match Image::read(file) {
+            Ok(image) => examined(&image),
             // A font, a database, a program of 32 bits.
-            Err(ImageError::Malformed(_)) => None,
+            Err(ImageError::Malformed(_)) => Holds::Nothing,
             Err(error) => return Err(error.to_string()),
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, symbols);
-        Ok(symbols)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, holds);
+        Ok(holds)
+    }
+}
+
+fn examined(image: &Image) -> Holds {
+    match symbols(image) {
+        Some(symbols) => Holds::Runtime(symbols),
+        // Both are exported for extensions, PyPy's by that name alone.
+        None if ["Py_GetVersion", "PyPy_GetVersion"]
+            .iter()
+            .any(|name| image.exported(name).is_some()) =>
+        {
+            Holds::Another
+        }
+        None => Holds::Nothing,
     }
 }
 

@@ -9,8 +9,28 @@ use crate::cpython::version::{Build, Version};
 use crate::limits::Limits;
 use crate::target::memory::Memory;
 
-/// The outcome for a runtime that no interpreter lives in: a library that was only loaded.
-pub(super) const NOT_STARTED: &str = "no interpreter has been started in it";
+/// Why a runtime is not read by a layout.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// No interpreter lives in it: a library that was only loaded.
+    #[error("no interpreter has been started in it")]
+    NotStarted,
+    /// Objects have two words more in front (`_PyObject_HEAD_EXTRA`, `Include/object.h`).
+    #[error("objects have the longer header of a build with --with-trace-refs")]
+    TraceRefs,
+    /// Something is not where the layout has it.
+    #[error("{0}")]
+    Misfit(String),
+}
+
+impl From<String> for Refusal {
+    fn from(what: String) -> Self {
+        Self::Misfit(what)
+    }
+}
+
+/// Where an object's type is in a build with `--with-trace-refs`: behind two more words.
+const OB_TYPE_TRACE_REFS: u64 = 24;
 
 /// What was learnt on the way.
 pub(super) struct Verified {
@@ -27,7 +47,7 @@ pub(super) fn verify(
     candidate: &Candidate,
     build: Build,
     limits: Limits,
-) -> Result<Verified, String> {
+) -> Result<Verified, Refusal> {
     let at = &layout.at;
     let read = |what: &str, at: Addr| {
         memory.addr(at).map_err(|error| format!("{what} cannot be read: {error}"))
@@ -35,23 +55,20 @@ pub(super) fn verify(
     let main = read("the main interpreter", runtime + at.runtime.interpreters_main)?;
     let head = read("the list of interpreters", runtime + at.runtime.interpreters_head)?;
     if head.is_null() {
-        return Err(NOT_STARTED.to_owned());
+        return Err(Refusal::NotStarted);
     }
     let interpreter = if main.is_null() { head } else { main };
     let sysdict = read("the dictionary of sys", interpreter + at.interpreter.sysdict)?;
+    if traces_refs(memory, sysdict, candidate.type_type) {
+        return Err(Refusal::TraceRefs);
+    }
     let dict_type = read("the type of the dictionary of sys", sysdict + OB_TYPE)?;
     let type_type = read("the type of dict", dict_type + OB_TYPE)?;
-    if let Some(expected) = candidate.type_type
-        && expected != type_type
-    {
-        // The header is longer in builds with --with-trace-refs, and without the GIL.
-        if read("the type of type", expected + OB_TYPE)? != expected {
-            return Err("objects have another header: a build with --with-trace-refs?".to_owned());
-        }
-        return Err(format!("the dictionary of sys at {sysdict} is no dictionary"));
+    if candidate.type_type.is_some_and(|expected| expected != type_type) {
+        return Err(format!("the dictionary of sys at {sysdict} is no dictionary").into());
     }
     if read("the type of type", type_type + OB_TYPE)? != type_type {
-        return Err(format!("{type_type} is not the type of types"));
+        return Err(format!("{type_type} is not the type of types").into());
     }
     let known = Known {
         type_type,
@@ -69,21 +86,21 @@ pub(super) fn verify(
     let failed = |what: &'static str| move |error| format!("{what}: {error}");
     let flags = |ty: Addr| memory.u64(ty + at.ty.tp_flags).map_err(|error| error.to_string());
     if flags(type_type)? & TYPE_SUBCLASS == 0 || flags(dict_type)? & DICT_SUBCLASS == 0 {
-        return Err("the flags of type and dict are not where they should be".to_owned());
+        return Err("the flags of type and dict are not where they should be".to_owned().into());
     }
     for (ty, name) in [(type_type, "type"), (dict_type, "dict")] {
         let tp_name = read("a type's name", ty + at.ty.tp_name)?;
         let found = objects.c_text(tp_name).map_err(failed("a type's name"))?;
         if found != name {
-            return Err(format!("the type called {found:?} should be {name:?}"));
+            return Err(format!("the type called {found:?} should be {name:?}").into());
         }
     }
     if flags(dict_type)? & HEAPTYPE != 0 {
-        return Err("dict is on the heap".to_owned());
+        return Err("dict is on the heap".to_owned().into());
     }
     let builtins = read("the dictionary of builtins", interpreter + at.interpreter.builtins)?;
     if read("the type of the dictionary of builtins", builtins + OB_TYPE)? != dict_type {
-        return Err("the dictionary of builtins is no dictionary".to_owned());
+        return Err("the dictionary of builtins is no dictionary".to_owned().into());
     }
     check_threads(memory, layout, interpreter)?;
     let lookdict = find_lookdict(&objects).unwrap_or_default();
@@ -98,10 +115,20 @@ pub(super) fn verify(
     let refs = objects.dict_get(sysdict, "gettotalrefcount").map_err(failed("sys"))?;
     if refs.is_some() != build.debug {
         let is = if build.debug { "is not" } else { "is" };
-        return Err(format!("it {is} a debug build"));
+        return Err(format!("it {is} a debug build").into());
     }
     check_collector(memory, layout, runtime, interpreter)?;
     Ok(Verified { known, version })
+}
+
+/// Whether objects have the longer header: there, and only there, the type of the type of an object is its own type.
+fn traces_refs(memory: &impl Memory, object: Addr, type_type: Option<Addr>) -> bool {
+    let leads_to_type = |offset: u64| {
+        let ty = |object: Addr| memory.addr(object + offset).ok();
+        let Some(metatype) = ty(object).and_then(ty) else { return false };
+        ty(metatype) == Some(metatype) && type_type.is_none_or(|expected| expected == metatype)
+    };
+    !leads_to_type(OB_TYPE) && leads_to_type(OB_TYPE_TRACE_REFS)
 }
 
 /// A thread must know its interpreter.
@@ -165,9 +192,11 @@ fn look_at_collector(
     for generation in 0..3 {
         let head = gc + at.gc.generations + generation * at.gc_generation.sizeof;
         let last = read(head + 8)?.without_tag(3);
+        // What cannot be read is no list either.
+        let next = read(last).unwrap_or_default().without_tag(3);
         // The last object's next is the head again. While the target runs, the youngest list may
         // be caught between two stores; the older ones hardly ever.
-        if generation > 0 && (last.is_null() || read(last)?.without_tag(3) != head) {
+        if generation > 0 && (last.is_null() || next != head) {
             return Err(format!("the list of generation {generation} does not close"));
         }
     }
@@ -184,4 +213,54 @@ fn find_lookdict(objects: &Objects<'_, impl Memory>) -> Option<Addr> {
     let subclasses = memory.addr(object_type + at.ty.tp_subclasses).ok()?;
     let keys = memory.addr(subclasses + at.dict.ma_keys).ok()?;
     memory.addr(keys + dk_lookup).ok()?.non_null()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::memory::{ReadError, ReadErrorKind};
+
+    /// Words at addresses from 0x1000 on.
+    struct Words(Vec<u64>);
+
+    impl Memory for Words {
+        fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
+            let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let start = usize::try_from(addr.0.wrapping_sub(0x1000)).unwrap();
+            match bytes.get(start..start.saturating_add(buf.len())) {
+                Some(found) => buf.copy_from_slice(found),
+                None => {
+                    let kind = ReadErrorKind::Unmapped;
+                    return Err(ReadError { addr, len: 8, kind });
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// `sys.__dict__`, `dict` and `type`, 0x40 bytes apart.
+    fn objects(ob_type: usize) -> Words {
+        let mut words = vec![0; 24];
+        for (at, ty) in [(0, 0x1040), (8, 0x1080), (16, 0x1080)] {
+            words[at + ob_type] = ty;
+        }
+        Words(words)
+    }
+
+    #[test]
+    fn the_longer_header_of_a_build_that_traces_references_is_known() {
+        let (dict, ty) = (Addr(0x1000), Some(Addr(0x1080)));
+        for known in [ty, None] {
+            assert!(traces_refs(&objects(3), dict, known));
+            assert!(!traces_refs(&objects(1), dict, known));
+            // Neither: what lies there is no object.
+            assert!(!traces_refs(&objects(2), dict, known));
+        }
+        assert!(!traces_refs(&objects(3), dict, Some(Addr(0x1040))), "another metatype");
+        // With links to other objects in front, as they are there.
+        let mut linked = objects(3);
+        linked.0[1] = 0x1040;
+        linked.0[9] = 0x1000;
+        assert!(traces_refs(&linked, dict, ty));
+    }
 }

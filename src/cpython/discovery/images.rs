@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::Attempt;
-use super::binaries::{Binaries, Symbols};
-use crate::addr::Addr;
+use super::banner::{self, Banner};
+use super::binaries::{Binaries, Holds, Symbols};
+use crate::addr::{Addr, AddrRange};
 use crate::cpython::layout::DebugOffsets;
 use crate::target::mapped_files::MappedFiles;
 use crate::target::maps::{Mapping, MemoryMap};
@@ -31,6 +32,8 @@ pub(super) struct Candidate {
     pub(super) strcmp_slot: Option<Addr>,
     /// `_Py_GetAllocatedBlocks`.
     pub(super) get_allocated_blocks: Option<Addr>,
+    /// The writable memory of the binary.
+    pub(super) data: Vec<AddrRange>,
 }
 
 /// A file that is mapped, once for all of its mappings.
@@ -81,20 +84,41 @@ impl<'map> Mapped<'map> {
         attempts: &mut Vec<Attempt>,
     ) -> Vec<Candidate> {
         let outcome = match binaries.examine(process, self.mapping, self.path) {
-            Ok(Some(symbols)) => {
+            Ok(Holds::Runtime(symbols)) => {
                 let found = self.places(map, &symbols);
                 if !found.is_empty() {
                     return found;
                 }
                 "it is not mapped from its beginning".to_owned()
             }
-            Ok(None) => "has no symbol _PyRuntime and no section .PyRuntime".to_owned(),
+            Ok(Holds::Nothing | Holds::Another) => {
+                "has no symbol _PyRuntime and no section .PyRuntime".to_owned()
+            }
             Err(error) => error,
         };
         if self.likelihood < LIBRARY {
             attempts.push(Attempt { place: self.path.to_owned(), outcome });
         }
         Vec::new()
+    }
+
+    /// What an interpreter without a runtime says of itself: an older CPython, or PyPy.
+    pub(super) fn another(
+        &self,
+        process: &dyn MappedFiles,
+        map: &MemoryMap,
+        memory: &impl Memory,
+        binaries: &Binaries,
+    ) -> Option<Banner> {
+        match binaries.examine(process, self.mapping, self.path) {
+            Ok(Holds::Another) => banner::read(memory, &banner::data_of(map, self.mapping)),
+            _ => None,
+        }
+    }
+
+    /// The file, as the process sees it.
+    pub(super) const fn path(&self) -> &'map str {
+        self.path
     }
 
     fn places(&self, map: &MemoryMap, symbols: &Symbols) -> Vec<Candidate> {
@@ -107,6 +131,7 @@ impl<'map> Mapped<'map> {
             copies.filter_map(|copy| symbols.placement.bias(map, copy)).collect();
         biases.sort_unstable();
         biases.dedup();
+        let data = banner::data_of(map, self.mapping);
         let candidate = |bias: u64| {
             let at = |value: u64| Addr(value.wrapping_add(bias));
             Candidate {
@@ -119,6 +144,7 @@ impl<'map> Mapped<'map> {
                 long_from: symbols.long_from.map(|value| value.map(at)),
                 strcmp_slot: symbols.strcmp_slot.map(at),
                 get_allocated_blocks: symbols.get_allocated_blocks.map(at),
+                data: data.clone(),
             }
         };
         biases.into_iter().map(candidate).collect()
@@ -163,6 +189,7 @@ pub(super) fn scan(map: &MemoryMap, memory: &impl Memory) -> Vec<Candidate> {
                     long_from: [None; 2],
                     strcmp_slot: None,
                     get_allocated_blocks: None,
+                    data: Vec::new(),
                 });
             }
         }

@@ -1,6 +1,7 @@
 //! Where is the interpreter? Each strategy that was tried is kept, so that a failure can say what
 //! was looked for; and nothing is believed before it was checked in the target.
 
+mod banner;
 mod binaries;
 mod check;
 mod images;
@@ -18,6 +19,7 @@ use super::layout::{BadRow, DebugOffsets, Disagreement, Layout, LayoutError};
 use super::object::Known;
 use super::version::{Build, Version};
 pub use binaries::Binaries;
+use check::Refusal;
 use images::{Candidate, Mapped};
 
 /// An interpreter that was found and checked.
@@ -63,6 +65,16 @@ pub enum DiscoveryError {
     /// There is one, but of a kind that is not supported.
     #[error("{0}")]
     Unsupported(LayoutError),
+    /// There is another interpreter than CPython.
+    #[error(
+        "{binary} is PyPy (Python {version}), and pyheap reads CPython alone: PyPy keeps its objects in another way"
+    )]
+    PyPy {
+        /// The binary that holds it.
+        binary: String,
+        /// The version of the language.
+        version: Version,
+    },
     /// There is one, but what it holds does not fit the tables.
     #[error("{binary} holds CPython {version} ({build}), but it does not look as that should{}", list(.attempts))]
     Unrecognised {
@@ -78,6 +90,33 @@ pub enum DiscoveryError {
     /// The tables are damaged.
     #[error(transparent)]
     Tables(#[from] BadRow),
+}
+
+impl DiscoveryError {
+    /// What the person can do.
+    #[must_use]
+    pub const fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Unsupported(LayoutError::Unsupported { advice, .. }) => Some(advice),
+            Self::PyPy { .. } => Some("run the program on CPython 3.8 or later to read it"),
+            Self::Unrecognised { .. } => Some(
+                "it may be patched, or damaged: a release as python.org has it can be read; what was checked, as \
+                 above, is what a report needs",
+            ),
+            Self::NotFound(_) | Self::Unsupported(_) | Self::Tables(_) => None,
+        }
+    }
+
+    /// The version and the build of an interpreter that is there and cannot be read.
+    #[must_use]
+    pub fn found(&self) -> Option<(Version, String)> {
+        match self {
+            Self::Unsupported(LayoutError::Unsupported { version, build, .. })
+            | Self::Unrecognised { version, build, .. } => Some((*version, build.to_string())),
+            Self::PyPy { version, .. } => Some((*version, "PyPy".to_owned())),
+            Self::NotFound(_) | Self::Unsupported(_) | Self::Tables(_) => None,
+        }
+    }
 }
 
 /// The attempts as lines of a message.
@@ -135,7 +174,21 @@ pub fn find(
             return Ok(found);
         }
     }
-    Err(failure.unwrap_or(DiscoveryError::NotFound(attempts)))
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    for file in &files {
+        if let Some(banner) = file.another(process, map, memory, binaries) {
+            let version = banner.version;
+            if banner.is_pypy {
+                return Err(DiscoveryError::PyPy { binary: file.path().to_owned(), version });
+            }
+            if let Err(error) = Layout::resolve(version, Build::default()) {
+                return Err(DiscoveryError::Unsupported(error));
+            }
+        }
+    }
+    Err(DiscoveryError::NotFound(attempts))
 }
 
 /// Checks one candidate: which version it is, and whether it looks like that.
@@ -156,6 +209,7 @@ fn examine(
     let mut refused = None;
     let mut checked = Vec::new();
     let mut last = None;
+    let mut started = false;
     for guess in versions {
         for debug in [false, true] {
             let build = Build { debug, ..guess.build };
@@ -173,17 +227,13 @@ fn examine(
                 }
             };
             let runtime = candidate.runtime;
+            let found = |version, layout, known, disagreements| {
+                let binary = candidate.binary.clone();
+                Found { version, build, layout, runtime, known, binary, disagreements }
+            };
             match check::verify(memory, &layout, runtime, candidate, build, limits) {
                 Ok(verified) if guess.is_exact || verified.version == Some(guess.version) => {
-                    return Ok(Some(Found {
-                        version: guess.version,
-                        build,
-                        layout,
-                        runtime,
-                        known: verified.known,
-                        binary: candidate.binary.clone(),
-                        disagreements,
-                    }));
+                    return Ok(Some(found(guess.version, layout, verified.known, disagreements)));
                 }
                 Ok(verified) => {
                     // A guess by minor release: now the full version is known.
@@ -196,20 +246,21 @@ fn examine(
                         Ok(layout) => layout,
                         Err(error) => return Err(DiscoveryError::Unsupported(error)),
                     };
-                    return Ok(Some(Found {
-                        version,
-                        build,
-                        layout,
-                        runtime,
-                        known: verified.known,
-                        binary: candidate.binary.clone(),
-                        disagreements,
-                    }));
+                    return Ok(Some(found(version, layout, verified.known, disagreements)));
                 }
-                Err(reason) => checked.push(Attempt {
-                    place: format!("as {} ({build})", guess.version),
-                    outcome: reason,
-                }),
+                Err(Refusal::TraceRefs) => {
+                    let build = Build { trace_refs: true, debug: false, ..build };
+                    let refused = Layout::resolve(guess.version, build).err();
+                    let Some(error) = refused else { continue };
+                    return Err(DiscoveryError::Unsupported(error));
+                }
+                Err(reason) => {
+                    started |= reason != Refusal::NotStarted;
+                    checked.push(Attempt {
+                        place: format!("as {} ({build})", guess.version),
+                        outcome: reason.to_string(),
+                    });
+                }
             }
         }
     }
@@ -217,8 +268,8 @@ fn examine(
         return Err(DiscoveryError::Unsupported(error));
     }
     let Some((version, build)) = last else { return Ok(None) };
-    if checked.iter().all(|attempt| attempt.outcome == check::NOT_STARTED) {
-        note(check::NOT_STARTED.to_owned());
+    if !started {
+        note(Refusal::NotStarted.to_string());
         return Ok(None);
     }
     let binary = candidate.binary.clone();

@@ -1,5 +1,6 @@
 //! Which version an interpreter is.
 
+use super::banner;
 use super::images::Candidate;
 use crate::cpython::layout::{BadRow, DebugOffsets, Offsets};
 use crate::cpython::version::{Build, Version};
@@ -16,8 +17,8 @@ pub(super) struct Guess {
     pub(super) head: Vec<u8>,
 }
 
-/// The oldest minor releases, which say their version nowhere but in Python objects.
-const SILENT_MINORS: [u8; 4] = [10, 9, 8, 7];
+/// The oldest minor releases that are read; but for a text they say their version in Python objects alone.
+const SILENT_MINORS: [u8; 3] = [10, 9, 8];
 
 /// The versions that a candidate may have, the likeliest first.
 pub(super) fn read(candidate: &Candidate, memory: &impl Memory) -> Result<Vec<Guess>, BadRow> {
@@ -40,10 +41,14 @@ pub(super) fn read(candidate: &Candidate, memory: &impl Memory) -> Result<Vec<Gu
         let version = Version::from_hex(hex);
         return Ok(vec![Guess { version, is_exact: true, build, head }]);
     }
-    // Before, the size of the runtime tells the minor release, and `sys.hexversion` the rest.
+    // Before, there is a text that was made when `sys` was; what it says is checked with `sys.hexversion`.
+    if let Some(banner) = banner::read(memory, &candidate.data) {
+        return Ok(vec![Guess { version: banner.version, is_exact: false, build, head }]);
+    }
+    // Else the size of the runtime tells the minor release, and `sys.hexversion` the rest.
     let mut guesses = Vec::new();
     for minor in SILENT_MINORS {
-        let version = Version::new(3, minor, u8::MAX);
+        let version = Version::new(3, minor, Version::ANY_PATCH);
         let fits =
             match (candidate.runtime_size, Offsets::of(version, false)?.size("_PyRuntimeState")) {
                 (Some(found), Some(expected)) => found == u64::from(expected),

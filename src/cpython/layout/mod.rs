@@ -46,6 +46,8 @@ pub enum LayoutError {
         build: Build,
         /// Why not.
         reason: &'static str,
+        /// What the person can do.
+        advice: &'static str,
     },
     /// The table is damaged.
     #[error(transparent)]
@@ -63,7 +65,8 @@ pub const OB_TYPE: u64 = 8;
 pub const OB_SIZE: u64 = 16;
 
 /// The oldest and the newest minor release that the tables cover.
-pub const SUPPORTED: (Version, Version) = (Version::new(3, 8, 0), Version::new(3, 15, 255));
+pub const SUPPORTED: (Version, Version) =
+    (Version::new(3, 8, 0), Version::new(3, 15, Version::ANY_PATCH));
 
 impl Layout {
     /// The layout of a version and build, by the tables alone.
@@ -109,22 +112,40 @@ impl Layout {
 
 /// Says no to what the tables do not cover.
 fn supported(version: Version, build: Build) -> Result<(), LayoutError> {
-    let reason = if version < SUPPORTED.0 {
-        "versions before 3.8 are not covered"
+    let (reason, advice) = if version < SUPPORTED.0 {
+        (
+            "pyheap reads CPython 3.8 to 3.15",
+            "run the program on 3.8 or later; in this process tracemalloc, gc and objgraph still answer",
+        )
     } else if version > SUPPORTED.1 {
-        "it is newer than the tables of this pyheap"
+        (
+            "it is newer than the tables of this pyheap, which reads CPython 3.8 to 3.15",
+            "a newer pyheap may know it; docs/new-python-version.md says how a version is added",
+        )
     } else if build.free_threaded {
-        "free-threaded builds are not covered yet"
+        (
+            "free-threaded builds are not covered yet",
+            "the build with the GIL can be read: run the program with python3.N instead of python3.Nt",
+        )
     } else if build.trace_refs {
-        "builds with --with-trace-refs have another object header"
+        (
+            "builds with --with-trace-refs have another object header",
+            "a build without --with-trace-refs can be read, also one with --with-pydebug",
+        )
     } else if !version.is_final() {
-        "it is a pre-release, whose layouts moved from one to the next"
+        (
+            "it is a pre-release, whose layouts moved from one to the next",
+            "update to the final release, which can be read",
+        )
     } else if version >= Version::new(3, 14, 0) && version < Version::new(3, 14, 5) {
-        "3.14.0 to 3.14.4 have another collector, which has not been tested; 3.14.5 and later work"
+        (
+            "3.14.0 to 3.14.4 have another collector, which has not been tested",
+            "update to 3.14.5 or later, which can be read",
+        )
     } else {
         return Ok(());
     };
-    Err(LayoutError::Unsupported { version, build, reason })
+    Err(LayoutError::Unsupported { version, build, reason, advice })
 }
 
 #[cfg(test)]

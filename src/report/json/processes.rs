@@ -57,6 +57,8 @@ pub struct DoctorJson {
     pub reason: Option<String>,
     /// The interpreter, if one was found.
     pub interpreter: Option<InterpreterJson>,
+    /// What helps where the interpreter is of a kind that cannot be read.
+    pub advice: Option<String>,
     /// What a snapshot would copy; nothing if that cannot be known.
     pub forecast: Option<ForecastJson>,
     /// What `--pause cow` would do; nothing if the process cannot be read.

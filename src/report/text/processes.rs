@@ -97,6 +97,9 @@ pub fn doctor(out: &mut dyn Write, report: &DoctorJson, layout: &Layout) -> io::
         for line in reason.lines() {
             writeln!(out, "  {}", one_line(line))?;
         }
+        if let Some(advice) = &report.advice {
+            writeln!(out, "  what helps: {}", one_line(advice))?;
+        }
         writeln!(out, "  exit code of a snapshot: {}", report.exit_code)?;
     }
     if let Some(found) = &report.interpreter {
