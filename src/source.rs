@@ -43,8 +43,6 @@ pub struct Options {
     pub pause: PauseMode,
     /// Give up rather than pause for longer.
     pub max_pause: Option<Duration>,
-    /// Give up after this time.
-    pub timeout: Option<Duration>,
     /// Whether data values (texts, numbers) are kept.
     pub values: bool,
     /// Whether duplicate texts and bytes can be found in the result.
@@ -184,6 +182,17 @@ pub fn diagnose(pid: u32) -> Diagnosis {
         cow: cow.map(|cow| cow.map_err(|refusal| refusal.to_string())),
         failure: failure.map(Error::from),
     }
+}
+
+/// How long a target that is stopped may take to run again when pyheap has to end.
+const LET_GO: Duration = Duration::from_secs(1);
+
+/// Gives up everything that is under way, for the program is about to end: targets run on, files that are half written
+/// are removed. The result keeps others from being begun.
+#[must_use]
+pub fn abandon() -> snapshot::Abandoned {
+    crate::target::held::let_all_go(LET_GO);
+    snapshot::abandon()
 }
 
 /// The word with which pyheap starts itself to guard a target that it makes fork.

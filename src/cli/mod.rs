@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod operands;
 mod selecting;
+mod time_limit;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -22,6 +23,8 @@ use crate::snapshot::Snapshot;
 use crate::source::{
     self, Diagnosis, Options, Order, PythonProcess, Recorded, SharingFacts, Source,
 };
+
+use time_limit::Reading;
 
 /// What the commands ask of the layers below; tests answer with heaps made by hand.
 trait Backend {
@@ -51,11 +54,14 @@ trait Backend {
 }
 
 /// This machine.
-struct Machine;
+#[derive(Default)]
+struct Machine {
+    reading: Reading,
+}
 
 impl Backend for Machine {
     fn load(&self, source: &Source, options: &Options) -> Result<Snapshot, Error> {
-        source.load(options)
+        self.reading.during(source, || source.load(options))
     }
     fn save(&self, snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), Error> {
         source::save(snapshot, path, overwrite)
@@ -81,7 +87,7 @@ impl Backend for Machine {
         source::sharing(pid)
     }
     fn diagnose(&self, pid: u32) -> Diagnosis {
-        source::diagnose(pid)
+        self.reading.during(&Source::Pid(pid), || source::diagnose(pid))
     }
     fn record(
         &self,
@@ -92,7 +98,7 @@ impl Backend for Machine {
         source::record(order, stop, note)
     }
     fn recording(&self, path: &Path) -> Result<Option<Recording>, Error> {
-        source::recording(path)
+        self.reading.during(&Source::File(path.to_owned()), || source::recording(path))
     }
 }
 
@@ -150,13 +156,17 @@ pub fn run() -> ExitCode {
         }
     };
     start_log(cli.global.verbose);
+    let machine = Machine::default();
+    if let Some(limit) = cli.global.timeout {
+        time_limit::start(limit, machine.reading.clone());
+    }
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let terminal = stdout.is_terminal();
     let environment = |name: &str| std::env::var(name).ok();
     let mut out = io::BufWriter::new(stdout.lock());
     let mut err = io::stderr();
     let mut context = Context {
-        backend: &Machine,
+        backend: &machine,
         out: &mut out,
         err: &mut err,
         style: Style::new(cli.global.color(), environment, terminal),

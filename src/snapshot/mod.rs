@@ -23,7 +23,7 @@ mod tests;
 pub use error::SnapshotError;
 pub use load::load;
 pub use name::{default_name, numbered};
-pub use new_file::{Existing, NewFile};
+pub use new_file::{Abandoned, Existing, NewFile, abandon};
 pub use save::save;
 
 use crate::facts::Facts;

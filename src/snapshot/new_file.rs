@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::SnapshotError;
 
@@ -31,13 +32,49 @@ pub struct NewFile {
 #[derive(Debug)]
 struct Temporary(Option<PathBuf>);
 
+/// The temporary names that are there now.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Temporary {
+    /// What it named has its final name.
+    fn forget(&mut self) {
+        if let Some(path) = self.0.take() {
+            unfinished().retain(|name| *name != path);
+        }
+    }
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
+            let mut unfinished = unfinished();
             // Nothing can be done about a failure here, and the first error counts.
             let _ = fs::remove_file(path);
+            unfinished.retain(|name| name != path);
         }
     }
+}
+
+/// Keeps new files from being made.
+pub struct Abandoned(
+    #[expect(dead_code, reason = "held, so that nobody else can")]
+    MutexGuard<'static, Vec<PathBuf>>,
+);
+
+/// Removes all files that are not finished, when the program is about to end. As long as the result lives, no other is
+/// begun.
+#[must_use]
+pub fn abandon() -> Abandoned {
+    let unfinished = unfinished();
+    for path in unfinished.iter() {
+        // One that was published a moment ago has the name no more.
+        let _ = fs::remove_file(path);
+    }
+    Abandoned(unfinished)
 }
 
 impl NewFile {
@@ -90,13 +127,13 @@ impl NewFile {
         match self.existing {
             Existing::Replace => {
                 fs::rename(temporary, &self.path)?;
-                self.temporary.0 = None;
+                self.temporary.forget();
             }
             // A link fails if the name is taken, in one step; the temporary name goes on drop.
             Existing::Keep => match fs::hard_link(temporary, &self.path) {
                 Err(error) if !has_links(&error) => {
                     rename_onto_reservation(temporary, &self.path)?;
-                    self.temporary.0 = None;
+                    self.temporary.forget();
                 }
                 other => other?,
             },
@@ -126,7 +163,7 @@ fn rename_onto_reservation(temporary: &Path, path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut reservation = Temporary(Some(path.to_owned()));
     fs::rename(temporary, path)?;
-    reservation.0 = None;
+    reservation.forget();
     Ok(())
 }
 
@@ -143,8 +180,12 @@ fn create_temporary(directory: &Path) -> io::Result<(File, Temporary)> {
         // Short, since the final name may be as long as a name can be.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!(".pyheap-{}-{number}.tmp", std::process::id()));
+        let mut unfinished = unfinished();
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => return Ok((file, Temporary(Some(path)))),
+            Ok(file) => {
+                unfinished.push(path.clone());
+                return Ok((file, Temporary(Some(path))));
+            }
             // Left by a process that was killed and had our pid: leave it, take the next.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => {}
             Err(error) => return Err(error),

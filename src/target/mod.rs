@@ -7,6 +7,7 @@ pub mod core;
 pub mod cow;
 pub mod elf;
 mod groups;
+pub mod held;
 pub mod live;
 pub mod mapped_files;
 pub mod maps;

@@ -6,6 +6,7 @@
 //! tracer that is busy elsewhere.
 
 use super::Failure;
+use super::held::{self, Hold};
 use super::permission::{self, Finding};
 use super::process::Process;
 use super::stat::Stat;
@@ -117,16 +118,19 @@ impl Paused {
         }
         let (report, reported) = mpsc::channel();
         let (resume, resumed) = mpsc::channel::<()>();
+        let hold = Hold::new(resume.clone());
         let thread = thread::Builder::new().name("tracer".to_owned());
         let thread = thread.spawn(move || {
             let mut tracer = Tracer::new(pid, limit);
             let stopped = tracer.stop_all();
             let succeeded = stopped.is_ok();
             if report.send(stopped).is_ok() && succeeded {
-                // An error means that the other end was dropped: the same order.
+                // An error would mean that the other ends were dropped: the same order.
                 let _ = resumed.recv();
             }
-            tracer.resume_all()
+            let held_for = tracer.resume_all();
+            drop(hold);
+            held_for
         });
         let thread = TracerThread { resume, thread: thread.map_err(system)? };
         let stopped = reported.recv().unwrap_or_else(|error| Err(system(io::Error::other(error))));
@@ -181,8 +185,11 @@ impl Paused {
         let Some(TracerThread { resume, thread }) = self.tracer.take() else {
             return Duration::ZERO;
         };
-        drop(resume);
-        thread.join().unwrap_or_default()
+        // One that has ended already is not there to hear it.
+        let _ = resume.send(());
+        let held_for = thread.join().unwrap_or_default();
+        held::stay_if_ending();
+        held_for
     }
 }
 

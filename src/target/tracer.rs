@@ -1,5 +1,6 @@
 //! The threads of one process, and the stopping of them by the thread that traces them.
 
+use super::held;
 use super::pause::PauseError;
 use super::permission;
 use super::stat::Stat;
@@ -77,6 +78,9 @@ impl Tracer {
     /// Seizes and interrupts the threads that are not yet; says whether there were any.
     fn seize_new(&mut self) -> Result<bool, PauseError> {
         let pid = self.pid;
+        if held::is_ending() {
+            return Err(PauseError::Timeout { pid, running: self.running(), limit: self.limit });
+        }
         let system = |source| PauseError::System { pid, source };
         let listing = match std::fs::read_dir(format!("/proc/{pid}/task")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -147,7 +151,7 @@ impl Tracer {
             if running == 0 {
                 return Ok(());
             }
-            if self.start.elapsed() > self.limit {
+            if self.start.elapsed() > self.limit || held::is_ending() {
                 return Err(PauseError::Timeout { pid: self.pid, running, limit: self.limit });
             }
             // There is no wait for tracees with a time limit: ask again, ever more slowly.

@@ -4,6 +4,7 @@
 // Each of the two users leaves something unused.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod altered;
 pub(crate) mod claims;
 pub(crate) mod compare;
 pub(crate) mod fixture;

@@ -15,6 +15,8 @@ mod stacks;
 mod strings;
 mod values;
 
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use check::CheckArgs;
@@ -69,6 +71,9 @@ pub(crate) struct Global {
     /// Any anomaly in the heap is a failure (exit code 1)
     #[arg(long, global = true)]
     pub(crate) strict: bool,
+    /// Give up after this time, such as 30s (exit code 8); the target runs on, and nothing is left behind
+    #[arg(long, global = true, value_name = "TIME", value_parser = values::duration)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

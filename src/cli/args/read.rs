@@ -70,9 +70,6 @@ pub(crate) struct CaptureArgs {
     /// Give up rather than pause the target for longer (such as 500ms)
     #[arg(long, value_name = "TIME", value_parser = duration)]
     max_pause: Option<Duration>,
-    /// Give up after this time (such as 30s)
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    timeout: Option<Duration>,
     /// Keep and show data values (texts, numbers); without it only names from code are
     #[arg(long)]
     values: bool,
@@ -96,13 +93,8 @@ impl CaptureArgs {
             Pause::Cow => PauseMode::Cow,
             Pause::None => PauseMode::None,
         };
-        Options {
-            pause,
-            max_pause: self.max_pause,
-            timeout: self.timeout,
-            values: self.values,
-            ..Options::default()
-        }
+        let Self { max_pause, values, .. } = *self;
+        Options { pause, max_pause, values, ..Options::default() }
     }
 }
 
