@@ -37,6 +37,7 @@ mod strings;
 mod tasks;
 mod time_limit;
 mod traced;
+mod traps;
 mod truth;
 mod types_doc;
 mod worker_tree;
