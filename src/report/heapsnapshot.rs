@@ -45,6 +45,9 @@ const EDGE_TYPES: [&str; 7] =
     ["context", "element", "property", "internal", "hidden", "shortcut", "weak"];
 /// The most bytes of one node.
 const MOST_BYTES: u64 = 1 << 31;
+/// The most nodes that the memory of objects with more than that is cut into: all that a process can have mapped
+/// (128 TiB). A hostile target may claim more.
+const MOST_PIECES: u64 = 1 << 16;
 
 /// What a node is: its number in [`NODE_TYPES`].
 #[derive(Clone, Copy)]
@@ -125,10 +128,10 @@ pub fn write(out: &mut dyn Write, graph: &HeapGraph) -> io::Result<()> {
         first_object: 1 + groups.len() as u64,
         ids: Ids::new(graph),
         strings: Strings::new(graph),
+        pieces: Pieces::new(graph),
         is_first: true,
     };
-    let pieces = |object| pieces(graph, object).count() as u64;
-    let memory: u64 = graph.ids().map(pieces).sum();
+    let memory: u64 = graph.ids().map(|object| writer.pieces.of(object).count() as u64).sum();
     let objects = graph.len() as u64;
     let held: u64 = groups.iter().map(|group| group.held.len() as u64).sum();
     let references = (graph.referents.edges() + graph.hidden_referents.edges()) as u64;
@@ -195,15 +198,46 @@ fn own_bytes(graph: &HeapGraph, object: ObjectId) -> u64 {
     graph.shallow_bytes_of(object).min(MOST_BYTES)
 }
 
-/// The memory of an object that nodes of their own have: what `getsizeof` does not count, and what is too
+/// The memory of objects that nodes of their own have: what `getsizeof` does not count, and what is too
 /// much for one node.
-fn pieces(graph: &HeapGraph, object: ObjectId) -> impl Iterator<Item = u64> + use<> {
-    let buffer = graph.buffer_bytes.get(&object).copied().unwrap_or_default();
-    let rest = graph.shallow_bytes_of(object) - own_bytes(graph, object);
-    [buffer, rest].into_iter().flat_map(|bytes| {
-        let pieces = bytes.div_ceil(MOST_BYTES);
-        (0..pieces).map(move |nth| (bytes - nth * MOST_BYTES).min(MOST_BYTES))
-    })
+struct Pieces<'g> {
+    graph: &'g HeapGraph,
+    /// The objects that claim more than there can be: a node has what fits into it, and the rest is left out.
+    beyond: FxHashSet<ObjectId>,
+}
+
+impl<'g> Pieces<'g> {
+    fn new(graph: &'g HeapGraph) -> Self {
+        let mut pieces = Self { graph, beyond: FxHashSet::default() };
+        let mut left = MOST_PIECES;
+        for object in graph.ids() {
+            let wanted: u64 =
+                pieces.bytes(object).into_iter().map(|bytes| bytes.div_ceil(MOST_BYTES)).sum();
+            if wanted > 1 {
+                match left.checked_sub(wanted) {
+                    Some(rest) => left = rest,
+                    None => drop(pieces.beyond.insert(object)),
+                }
+            }
+        }
+        pieces
+    }
+
+    /// What is outside the object, and what is too much for its own node.
+    fn bytes(&self, object: ObjectId) -> [u64; 2] {
+        let buffer = self.graph.buffer_bytes.get(&object).copied().unwrap_or_default();
+        [buffer, self.graph.shallow_bytes_of(object) - own_bytes(self.graph, object)]
+    }
+
+    /// The bytes of each node that an object has besides its own.
+    fn of(&self, object: ObjectId) -> impl Iterator<Item = u64> + use<> {
+        let is_beyond = !self.beyond.is_empty() && self.beyond.contains(&object);
+        self.bytes(object).into_iter().flat_map(move |bytes| {
+            let bytes = if is_beyond { bytes.min(MOST_BYTES) } else { bytes };
+            let pieces = bytes.div_ceil(MOST_BYTES);
+            (0..pieces).map(move |nth| (bytes - nth * MOST_BYTES).min(MOST_BYTES))
+        })
+    }
 }
 
 struct Writer<'g> {
@@ -212,6 +246,7 @@ struct Writer<'g> {
     first_object: u64,
     ids: Ids<'g>,
     strings: Strings<'g>,
+    pieces: Pieces<'g>,
     is_first: bool,
 }
 
@@ -229,14 +264,14 @@ impl<'g> Writer<'g> {
         for object in graph.ids() {
             let references =
                 graph.referents.of(object).len() + graph.hidden_referents.of(object).len();
-            let edges = references + pieces(graph, object).count();
+            let edges = references + self.pieces.of(object).count();
             let (ty, name) = self.name(object);
             let id = self.ids.of_object(object);
             self.node(out, ty, name, id, own_bytes(graph, object), edges)?;
         }
         for object in graph.ids() {
             let id = self.ids.of_object(object);
-            for (nth, bytes) in pieces(graph, object).enumerate() {
+            for (nth, bytes) in self.pieces.of(object).enumerate() {
                 let name = format!("(memory of {})", graph.type_name_of(object));
                 let name = self.strings.own(&name);
                 let id = if nth == 0 { id ^ 1 } else { self.ids.fresh() };
@@ -304,7 +339,7 @@ impl<'g> Writer<'g> {
             self.references(out, object, graph.referents.of(object), &graph.shapes_of)?;
             let hidden = graph.hidden_referents.of(object);
             self.references(out, object, hidden, &graph.hidden_shapes_of)?;
-            for _ in pieces(graph, object) {
+            for _ in self.pieces.of(object) {
                 let label = (EdgeType::Internal, self.strings.own("memory").into());
                 self.edge(out, label, next)?;
                 next += 1;

@@ -118,3 +118,17 @@ fn numbers_are_made_of_addresses_and_never_shared() {
     assert_eq!(numbers(&[0x20, 0x7f00]), [5, 0xfe1, 2]);
     assert_eq!(numbers(&[0x10, 0x20, far + 0x20, far + 0x30]), [3, 5, 9, 7, 10]);
 }
+
+#[test]
+fn memory_that_cannot_be_is_not_cut_into_nodes_without_end() {
+    let mut b = GraphBuilder::new();
+    let hostile = b.object(0x100, "builtins.bytearray", u64::MAX);
+    let large = b.object(0x200, "builtins.bytearray", 100 << 40);
+    b.buffer(hostile, u64::MAX);
+    b.root(RootKind::C, "1 reference", hostile);
+    b.root(RootKind::C, "1 reference", large);
+    let text = written(&b.build());
+    // The root and what holds, the two objects, 2 of the one and 100 TiB of the other.
+    let nodes = 2 + 2 + 2 + (100 << 40) / MOST_BYTES - 1;
+    assert!(text.contains(&format!("\"node_count\":{nodes},")), "{}", &text[..2000]);
+}

@@ -125,7 +125,7 @@ impl Profile {
                 *sum = sum.saturating_add(bytes);
             }
         }
-        let all: u64 = self.stacks.iter().map(|stack| stack.bytes).sum();
+        let all = self.stacks.iter().map(|stack| stack.bytes).fold(0, u64::saturating_add);
         let mut coarse = self.clone();
         for (number, stack) in numbered() {
             let is_small = below.get(number).is_some_and(|&bytes| bytes < all / parts);

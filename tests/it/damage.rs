@@ -13,7 +13,7 @@ use crate::support::run::Run;
 /// How many words of a core are changed at once.
 const CHANGES: u64 = 3000;
 /// How often each core is changed anew.
-const ROUNDS: u64 = 14;
+const ROUNDS: u64 = 20;
 /// What pyheap may ask for, in bytes. Its own needs are some hundred megabytes.
 const ADDRESS_SPACE: u64 = 8 << 30;
 
@@ -46,7 +46,8 @@ fn run(words: &[&str], core: &Path, python: &Python) -> Result<()> {
     command.arg(env!("CARGO_BIN_EXE_pyheap")).args(words).arg("-c").arg(core);
     let run = Run::command(command.args(search_root(python)))?;
     let code = run.status.code();
-    let is_said = matches!(code, Some(0 | 1 | 4 | 6 | 8));
+    // 2: the name of a type may have been destroyed.
+    let is_said = matches!(code, Some(0 | 1 | 2 | 4 | 6 | 8));
     ensure!(is_said, "{words:?} ended with {}: {}", run.status, run.stderr);
     ensure!(code == Some(0) || run.stderr.contains("pyheap: "), "{words:?} does not say why");
     Ok(())
@@ -65,7 +66,7 @@ fn interpreters() -> Result<Vec<Python>> {
 
 #[test]
 fn a_damaged_heap_is_read_without_panic_hang_or_endless_memory() -> Result<()> {
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 10] = [
         &["objects", "--json"],
         &["garbage"],
         &["stacks", "--locals", "--values"],
@@ -73,6 +74,9 @@ fn a_damaged_heap_is_read_without_panic_hang_or_endless_memory() -> Result<()> {
         &["retained"],
         &["why", "dict"],
         &["strings", "--values"],
+        &["export", "--format", "heapsnapshot", "--values"],
+        &["export", "--format", "flamegraph"],
+        &["export", "--format", "dot"],
     ];
     let folder = tempfile::tempdir()?;
     let whole: Vec<(Python, PathBuf)> = interpreters()?
