@@ -54,10 +54,10 @@ pub fn take_core(
     let threads = core.threads().iter().map(CoreThread::observed).collect();
     let observed = Observed { pid: None, threads };
     let mut threads = heap::threads(&memory, &found, options.limits, &walked.graph, &observed);
-    let writable = map.iter().filter(|mapping| mapping.write && mapping.read);
     let surroundings = Surroundings {
         map,
-        saved: &writable.map(|mapping| mapping.range).collect::<Vec<_>>(),
+        // What a damaged file claims of its mappings may be the whole address space.
+        saved: &core.saved_memory(),
         os_threads: &observed.threads,
         threads: &threads.threads,
     };

@@ -102,7 +102,7 @@ pub(super) fn verify(
     if read("the type of the dictionary of builtins", builtins + OB_TYPE)? != dict_type {
         return Err("the dictionary of builtins is no dictionary".to_owned().into());
     }
-    check_threads(memory, layout, interpreter)?;
+    look_again(memory, || look_at_threads(memory, layout, interpreter))?;
     let lookdict = find_lookdict(&objects).unwrap_or_default();
     let known = Known { lookdict, ..known };
     let objects = Objects { memory, layout, limits, known, code: None };
@@ -117,7 +117,7 @@ pub(super) fn verify(
         let is = if build.debug { "is not" } else { "is" };
         return Err(format!("it {is} a debug build").into());
     }
-    check_collector(memory, layout, runtime, interpreter)?;
+    look_again(memory, || look_at_collector(memory, layout, runtime, interpreter))?;
     Ok(Verified { known, version })
 }
 
@@ -131,8 +131,25 @@ fn traces_refs(memory: &impl Memory, object: Addr, type_type: Option<Addr>) -> b
     !leads_to_type(OB_TYPE) && leads_to_type(OB_TYPE_TRACE_REFS)
 }
 
+/// How often is looked at what the target changes while it runs.
+const LOOKS: usize = 200;
+
+/// Something must be as it should at one look of many: a target that allocates as fast as it can moves objects from
+/// list to list all the time, and one that starts threads has a new one first in its list at each look.
+fn look_again(memory: &impl Memory, look: impl Fn() -> Result<(), String>) -> Result<(), String> {
+    let mut outcome = look();
+    for _ in 1..LOOKS {
+        if outcome.is_ok() {
+            break;
+        }
+        memory.forget();
+        outcome = look();
+    }
+    outcome
+}
+
 /// A thread must know its interpreter.
-fn check_threads(memory: &impl Memory, layout: &Layout, interpreter: Addr) -> Result<(), String> {
+fn look_at_threads(memory: &impl Memory, layout: &Layout, interpreter: Addr) -> Result<(), String> {
     let at = &layout.at;
     let Some(head) = at.interpreter.threads_head.or(at.interpreter.tstate_head) else {
         return Err("the layout has no list of threads".to_owned());
@@ -145,29 +162,7 @@ fn check_threads(memory: &impl Memory, layout: &Layout, interpreter: Addr) -> Re
     Ok(())
 }
 
-/// How often the collector's lists are looked at: the target runs, and may be changing them.
-const LOOKS: usize = 200;
-
-/// Each generation's list must close in the collector's state, at one look of many: a target that
-/// allocates as fast as it can moves objects from list to list all the time.
-fn check_collector(
-    memory: &impl Memory,
-    layout: &Layout,
-    runtime: Addr,
-    interpreter: Addr,
-) -> Result<(), String> {
-    let mut outcome = Ok(());
-    for _ in 0..LOOKS {
-        outcome = look_at_collector(memory, layout, runtime, interpreter);
-        if outcome.is_ok() {
-            break;
-        }
-        memory.forget();
-    }
-    outcome
-}
-
-/// One look at the collector's lists.
+/// One look at the collector's lists: each generation's must close in the collector's state.
 fn look_at_collector(
     memory: &impl Memory,
     layout: &Layout,
