@@ -204,12 +204,14 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
         os_threads: &observed.threads,
         threads: &threads.threads,
     };
-    heap::name_c_holders(&captured, &found, limits, &surroundings, &mut walked.graph);
+    let orphans = std::mem::take(&mut walked.orphans);
+    let graph = &mut walked.graph;
+    let orphans = heap::name_c_holders(&captured, &found, limits, &surroundings, graph, &orphans);
     tell_native(&process, &map, &observed, &mut threads.threads);
     let facts = facts(&process, &found, &walked, pause, timings, &captured);
     let seen = (observed.threads.as_slice(), threads.threads.as_slice());
     let memory = footprint_of(&captured, &process, &map, smaps.as_ref(), &walked, seen);
-    let facts = Facts { memory: Some(memory), torn, ..with_threads(facts, threads) };
+    let facts = Facts { memory: Some(memory), torn, orphans, ..with_threads(facts, threads) };
     Ok((facts, finish(walked.graph, &found, &captured)))
 }
 

@@ -14,6 +14,7 @@ mod hanging;
 pub mod histogram;
 pub mod lineage;
 pub mod lookup;
+pub mod orphans;
 pub mod paths;
 pub mod references;
 pub mod retained;

@@ -8,12 +8,22 @@ pub struct AllocatorFacts {
     /// `pymalloc`, or `other` where the process was told to use another one
     /// (`PYTHONMALLOC=malloc`): then nothing else is known.
     pub name: String,
+    /// Whether its debug hooks are in place (`PYTHONMALLOC=debug`, debug builds): each block is larger
+    /// by what they keep in it.
+    #[serde(default)]
+    pub debug_hooks: bool,
+    /// The size of a pool.
+    #[serde(default)]
+    pub pool_bytes: u64,
     /// `sys.getallocatedblocks()`; null where a part of it could not be found.
     pub allocated_blocks: Option<u64>,
     /// Blocks that sub-interpreters left behind when they ended; part of the above.
     pub left_by_ended_interpreters: u64,
     /// One for each interpreter that has arenas of its own.
     pub interpreters: Vec<ArenaFacts>,
+    /// The blocks of each size, the smallest first.
+    #[serde(default)]
+    pub size_classes: Vec<SizeClassFacts>,
 }
 
 /// The arenas of one interpreter. What their bytes are, adds up to `arena_bytes`.
@@ -39,4 +49,65 @@ pub struct ArenaFacts {
     pub unknown_bytes: u64,
     /// Blocks in use that were too large and came from `malloc`; null where that is not known.
     pub raw_blocks: Option<u64>,
+}
+
+/// The blocks of one size, of all interpreters together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeClassFacts {
+    /// The size of a block.
+    pub block_bytes: u64,
+    /// Pools that have a block of this size in use.
+    pub pools: u64,
+    /// Free blocks in these pools: only requests of this size can go there.
+    pub free_blocks: u64,
+    /// Blocks with an object in them.
+    pub object_blocks: u64,
+    /// Blocks that an object owns: the keys of a dictionary, the items of a list.
+    pub buffer_blocks: u64,
+    /// Blocks that the interpreter or a variable of a binary leads to, and freed objects that wait on
+    /// a free list.
+    pub kept_blocks: u64,
+    /// Blocks in use that nothing known refers to.
+    pub unexplained_blocks: u64,
+}
+
+impl SizeClassFacts {
+    /// Blocks in use.
+    #[must_use]
+    pub const fn used_blocks(&self) -> u64 {
+        self.object_blocks + self.buffer_blocks + self.kept_blocks + self.unexplained_blocks
+    }
+
+    /// Which part of the blocks is free.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a share for people")]
+    pub fn fragmentation(&self) -> f64 {
+        let all = self.used_blocks() + self.free_blocks;
+        if all == 0 { 0.0 } else { self.free_blocks as f64 / all as f64 }
+    }
+}
+
+/// Live objects of one type that only the allocator knows of: nothing known refers to them, and the
+/// collector does not track them. They are not in the graph.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrphanFacts {
+    /// The full name of the type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// How many there are.
+    pub objects: u64,
+    /// `sys.getsizeof` of all.
+    pub shallow_bytes: u64,
+    /// Memory that they own beside that.
+    pub buffer_bytes: u64,
+    /// Their reference counts, added up.
+    pub references: u64,
+    /// Those whose address stands in memory of C code, by the place.
+    pub held_by: Vec<(String, u64)>,
+    /// The rest: their address stands nowhere.
+    pub lost: u64,
+    /// `sys.getsizeof` of the rest, and the memory that it owns beside that.
+    pub lost_bytes: u64,
+    /// The addresses of some, those that are lost first.
+    pub examples: Vec<u64>,
 }

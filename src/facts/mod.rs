@@ -9,7 +9,7 @@ mod torn;
 
 use serde::{Deserialize, Serialize};
 
-pub use allocator::{AllocatorFacts, ArenaFacts};
+pub use allocator::{AllocatorFacts, ArenaFacts, OrphanFacts, SizeClassFacts};
 pub use memory::{
     MallocArenaFacts, MallocFacts, MemoryDetail, MemoryFacts, MemoryPart, ReclaimableFacts,
 };
@@ -123,6 +123,9 @@ pub struct Facts {
     /// What Python's own allocator had handed out.
     #[serde(default)]
     pub allocator: AllocatorFacts,
+    /// Live objects that only that allocator knows of, by type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<OrphanFacts>,
     /// The process that traced it when it was read, if one did.
     #[serde(default)]
     pub tracer: Option<u32>,

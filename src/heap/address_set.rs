@@ -7,6 +7,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rayon::prelude::*;
+
 use crate::addr::{Addr, AddrRange};
 
 /// The bytes of address space that a chunk covers, as a power of two.
@@ -30,6 +32,18 @@ struct Chunk {
 impl Chunk {
     fn new() -> Self {
         Self { words: (0..WORDS).map(|_| AtomicU64::new(0)).collect(), ranks: OnceLock::new() }
+    }
+
+    /// Adds its addresses, ascending; `base` is the first that it covers.
+    fn push_to(&self, addrs: &mut Vec<Addr>, base: u64) {
+        for (at, word) in self.words.iter().enumerate() {
+            let mut word = word.load(Ordering::Relaxed);
+            while word != 0 {
+                let bit = u64::from(word.trailing_zeros());
+                addrs.push(Addr(base + ((at as u64 * 64 + bit) << GRANULE_BITS)));
+                word &= word - 1;
+            }
+        }
     }
 }
 
@@ -165,6 +179,18 @@ impl AddressSet {
         Some(rank + (word & ((1 << bit) - 1)).count_ones())
     }
 
+    /// All addresses, ascending within a chunk, for several threads.
+    pub(super) fn par_chunks(&self) -> impl ParallelIterator<Item = Vec<Addr>> {
+        self.starts.par_iter().zip(&self.chunks).flat_map(|(&start, group)| {
+            let chunks = group.get().map(|group| &group[..]).unwrap_or_default();
+            chunks.par_iter().enumerate().filter_map(move |(nth, chunk)| {
+                let mut addrs = Vec::new();
+                chunk.get()?.push_to(&mut addrs, start + ((nth as u64) << CHUNK_BITS));
+                Some(addrs)
+            })
+        })
+    }
+
     /// All addresses, ascending, with room for as many as there are said to be.
     pub(super) fn addrs(&self, count: u32) -> Vec<Addr> {
         let mut addrs = Vec::with_capacity(count as usize);
@@ -175,15 +201,7 @@ impl AddressSet {
         });
         for (start, nth, chunk) in chunks {
             let Some(chunk) = chunk.get() else { continue };
-            let base = start + ((nth as u64) << CHUNK_BITS);
-            for (at, word) in chunk.words.iter().enumerate() {
-                let mut word = word.load(Ordering::Relaxed);
-                while word != 0 {
-                    let bit = u64::from(word.trailing_zeros());
-                    addrs.push(Addr(base + ((at as u64 * 64 + bit) << GRANULE_BITS)));
-                    word &= word - 1;
-                }
-            }
+            chunk.push_to(&mut addrs, start + ((nth as u64) << CHUNK_BITS));
         }
         addrs
     }

@@ -177,7 +177,7 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
     /// Whether a word that was found by scanning points to a live object: it has a type, a sane
     /// reference count, and links that can be the collector's. A block on a free list has none of
     /// the latter two.
-    fn looks_alive(&self, word: Addr, types: &mut TypeCache<'_>) -> bool {
+    pub(super) fn looks_alive(&self, word: Addr, types: &mut TypeCache<'_>) -> bool {
         if !word.is_aligned(8) || word.0 < 0x1_0000 || !self.objects.has_sane_ref_count(word) {
             return false;
         }

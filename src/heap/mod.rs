@@ -34,6 +34,7 @@ use crate::limits::Limits;
 use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
 
+pub use blocks::Orphan;
 pub use contents::Contents;
 pub use deferred::fetch_deferred;
 pub use native::{Surroundings, name_c_holders};
@@ -41,11 +42,15 @@ pub use threads::{Observed, Threads, threads};
 pub use torn::{torn_objects, torn_storage};
 
 use address_set::AddressSet;
+use blocks::Blocks;
 use build::Build;
-use discover::Discovery;
+use discover::{Discovered, Discovery};
 use gc_lists::{Collector, Tracked};
 use roots::RootFinder;
 use types::Types;
+
+/// How many tracked objects are looked at to see how the allocator was set up.
+const SAMPLES: usize = 1 << 12;
 
 /// What a walk gives besides the graph.
 #[derive(Debug, Clone)]
@@ -62,6 +67,8 @@ pub struct Walked {
     pub pymalloc: Pymalloc,
     /// The same in numbers.
     pub allocator: AllocatorFacts,
+    /// Live objects that only the allocator knows of. They are not in the graph.
+    pub orphans: Vec<Orphan>,
     /// Where what made no sense lies, by address.
     pub torn: Vec<Addr>,
 }
@@ -188,6 +195,7 @@ pub fn walk(
         let recovered = recover::recover(&objects, &pymalloc, &types, &mut tracked);
         tracing::debug!(recovered, "the lists of the collector do not say all");
     }
+    let samples: Vec<Addr> = tracked.objects.iter().take(SAMPLES).copied().collect();
     let mut seeds: Vec<Addr> = roots.iter().map(|root| root.target).collect();
     seeds.append(&mut tracked.objects);
     let discovered = code.settle_traversals(|| {
@@ -209,16 +217,22 @@ pub fn walk(
         arrow: ArrowClasses::default(),
     };
     let mut graph = code.settle_numbers(|| build.run(&roots));
-    graph.anomalies.merge(&discovered.anomalies);
+    let Discovered { objects: all, namespaces, anomalies: noted } = discovered;
+    graph.anomalies.merge(&noted);
     graph.anomalies.merge(&anomalies);
     let torn = graph.anomalies.take_places();
+    let objects = Objects { code: None, ..objects };
+    let discovery = Discovery::new(&objects, &types, all, namespaces);
+    let (allocator, orphans) =
+        Blocks::account(&pymalloc, &discovery, map, &interpreters, &samples);
     Walked {
         graph,
         torn,
         interpreters: u32::try_from(interpreters.len()).unwrap_or(u32::MAX),
         generations,
         gc_enabled,
-        allocator: blocks::facts(&pymalloc, &interpreters),
+        allocator,
+        orphans,
         pymalloc,
     }
 }

@@ -7,11 +7,12 @@
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::blocks::Orphan;
 use super::types::Types;
 use crate::addr::{Addr, AddrRange};
 use crate::cpython::discovery::Found;
 use crate::cpython::object::Objects;
-use crate::facts::ThreadFacts;
+use crate::facts::{OrphanFacts, ThreadFacts};
 use crate::graph::{HeapGraph, ObjectId, RootKind};
 use crate::limits::Limits;
 use crate::target::maps::{Mapping, MemoryMap};
@@ -28,6 +29,10 @@ const PAGE: u64 = 4096;
 const FILTER_BITS: u32 = 16;
 /// The largest part of an object that is searched for a place, in bytes.
 const MOST_OBJECT: u64 = 1 << 20;
+
+/// The place of an orphan whose address stands in a block of Python's allocator to which something
+/// known leads: a structure of a C type, of the interpreter, or of a binary.
+const REFERRED: &str = "memory of C code";
 
 /// What is known of a process besides its objects.
 pub struct Surroundings<'a> {
@@ -57,21 +62,22 @@ impl Place {
 }
 
 /// Gives the roots of kind `c` the name of the place where their object's address stands; the others
-/// keep the number of their references.
+/// keep the number of their references. The orphans are looked for at the same time.
 pub fn name_c_holders(
     memory: &impl Memory,
     found: &Found,
     limits: Limits,
     surroundings: &Surroundings<'_>,
     graph: &mut HeapGraph,
-) {
+    orphans: &[Orphan],
+) -> Vec<OrphanFacts> {
     let objects = Objects { memory, layout: &found.layout, limits, known: found.known, code: None };
     let types = Types::default();
     let roots = graph.roots.iter().enumerate().filter(|(_, root)| root.kind == RootKind::C);
     let roots: Vec<(usize, Addr)> =
         roots.map(|(index, root)| (index, graph.addr(root.object))).collect();
-    if roots.is_empty() {
-        return;
+    if roots.is_empty() && orphans.is_empty() {
+        return Vec::new();
     }
     let search = Search {
         objects: &objects,
@@ -80,7 +86,9 @@ pub fn name_c_holders(
         binaries: binaries(surroundings.map),
         graph,
     };
-    let best = search.places(&roots.iter().map(|&(_, object)| object).collect::<Vec<_>>());
+    let wanted = roots.iter().map(|&(_, object)| object);
+    let wanted = wanted.chain(orphans.iter().map(|orphan| orphan.addr));
+    let best = search.places(&wanted.collect::<Vec<_>>());
     for (index, object) in roots {
         if let Some(place) = best.get(&object)
             && let name = graph.strings.intern(place.name())
@@ -89,6 +97,49 @@ pub fn name_c_holders(
             root.name = name;
         }
     }
+    orphans_by_type(orphans, |orphan| best.get(&orphan.addr).map(Place::name))
+}
+
+/// The orphans in numbers, by the names of their types. `place` says where the address of one stands.
+fn orphans_by_type<'p>(
+    orphans: &[Orphan],
+    place: impl Fn(&Orphan) -> Option<&'p str>,
+) -> Vec<OrphanFacts> {
+    /// Enough to look at; the file need not have them all.
+    const MOST_EXAMPLES: usize = 1000;
+    let mut types: FxHashMap<&str, OrphanFacts> = FxHashMap::default();
+    let place = |orphan| match place(orphan) {
+        None if orphan.is_referred => Some(REFERRED),
+        place => place,
+    };
+    let (held, lost): (Vec<_>, Vec<_>) = orphans.iter().partition(|it| place(it).is_some());
+    for orphan in lost.into_iter().chain(held) {
+        let row = types.entry(&orphan.ty.name).or_insert_with(|| OrphanFacts {
+            type_name: orphan.ty.name.clone(),
+            ..OrphanFacts::default()
+        });
+        row.objects += 1;
+        row.shallow_bytes = row.shallow_bytes.saturating_add(orphan.shallow_bytes);
+        row.buffer_bytes = row.buffer_bytes.saturating_add(orphan.buffer_bytes);
+        row.references = row.references.saturating_add(orphan.references.into());
+        if row.examples.len() < MOST_EXAMPLES {
+            row.examples.push(orphan.addr.0);
+        }
+        match place(orphan) {
+            Some(place) => match row.held_by.iter_mut().find(|(name, _)| name == place) {
+                Some((_, count)) => *count += 1,
+                None => row.held_by.push((place.to_owned(), 1)),
+            },
+            None => {
+                row.lost += 1;
+                let bytes = orphan.shallow_bytes.saturating_add(orphan.buffer_bytes);
+                row.lost_bytes = row.lost_bytes.saturating_add(bytes);
+            }
+        }
+    }
+    let mut types: Vec<OrphanFacts> = types.into_values().collect();
+    types.sort_by(|a, b| a.type_name.cmp(&b.type_name));
+    types
 }
 
 struct Search<'a, 'o, M> {

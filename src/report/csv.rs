@@ -4,8 +4,10 @@ use std::io::{self, Write};
 
 use crate::analysis::garbage::Garbage;
 use crate::analysis::histogram::Totals;
+use crate::analysis::orphans::OrphanType;
 use crate::analysis::strings::StringGroup;
 use crate::analysis::{Diff, GroupBy, Histogram};
+use crate::facts::Facts;
 use crate::graph::HeapGraph;
 use crate::report::json::objects::ObjectJson;
 
@@ -162,6 +164,33 @@ pub fn strings(out: &mut dyn Write, graph: &HeapGraph, groups: &[StringGroup]) -
         let cells = numbers.iter().map(String::as_str);
         let cells = cells.chain([example.as_str(), value.unwrap_or_default()]);
         row(out, [graph.type_name(group.ty)].into_iter().chain(cells))?;
+    }
+    Ok(())
+}
+
+/// Writes the orphans of each type, then the unexplained blocks of each size.
+///
+/// # Errors
+/// Those of the writer.
+pub fn orphans(out: &mut dyn Write, facts: &Facts, orphans: &[OrphanType]) -> io::Result<()> {
+    row(out, ["kind", "name", "count", "bytes", "lost", "lost_bytes", "held_by"])?;
+    for line in orphans {
+        let bytes = line.shallow_bytes.saturating_add(line.buffer_bytes);
+        let numbers = [line.objects, bytes, line.lost, line.lost_bytes];
+        let numbers = numbers.map(|number| number.to_string());
+        let held: Vec<String> =
+            line.held_by.iter().map(|(file, count)| format!("{file}={count}")).collect();
+        let held = held.join("; ");
+        let cells = ["type", line.type_name.as_str()].into_iter();
+        row(out, cells.chain(numbers.iter().map(String::as_str)).chain([held.as_str()]))?;
+    }
+    for class in &facts.allocator.size_classes {
+        let bytes = class.used_blocks() * class.block_bytes;
+        let lost = class.unexplained_blocks;
+        let numbers =
+            [class.block_bytes, class.used_blocks(), bytes, lost, lost * class.block_bytes];
+        let numbers = numbers.map(|number| number.to_string());
+        row(out, ["block"].into_iter().chain(numbers.iter().map(String::as_str)).chain([""]))?;
     }
     Ok(())
 }

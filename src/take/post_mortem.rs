@@ -61,7 +61,9 @@ pub fn take_core(
         os_threads: &observed.threads,
         threads: &threads.threads,
     };
-    heap::name_c_holders(&memory, &found, limits, &surroundings, &mut walked.graph);
+    let orphans = std::mem::take(&mut walked.orphans);
+    let graph = &mut walked.graph;
+    let orphans = heap::name_c_holders(&memory, &found, limits, &surroundings, graph, &orphans);
     let memory = footprint_of(&core, &walked, &observed.threads, &threads.threads);
     tell_native(&core, map, &observed, &mut threads.threads);
     let facts = Facts {
@@ -87,6 +89,7 @@ pub fn take_core(
         generations: walked.generations,
         gc_enabled: walked.gc_enabled,
         allocator: walked.allocator,
+        orphans,
         threads: threads.threads,
         deadlocks: threads.deadlocks,
         asynchronous: threads.asynchronous,

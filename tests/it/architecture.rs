@@ -28,7 +28,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cpython::object", &["addr", "limits", "target", "cpython::emulate", "cpython::layout"]),
     (
         "cpython::pymalloc",
-        &["addr", "limits", "target", "cpython::emulate", "cpython::layout", "cpython::object"],
+        &[
+            "addr",
+            "limits",
+            "target",
+            "cpython::version",
+            "cpython::emulate",
+            "cpython::layout",
+            "cpython::object",
+        ],
     ),
     ("cpython", &["addr", "limits", "target", "facts"]),
     ("malloc", &["addr", "target"]),

@@ -28,6 +28,7 @@ mod memory;
 mod native;
 mod nonblocking;
 mod offsets;
+mod orphans;
 mod pause;
 mod record;
 mod record_ends;

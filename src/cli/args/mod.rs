@@ -8,6 +8,7 @@ mod holders;
 mod machine;
 mod memory;
 mod objects;
+mod orphans;
 mod read;
 mod record;
 mod report;
@@ -27,6 +28,7 @@ pub(crate) use holders::{By, CyclesArgs, GarbageArgs, RetainedArgs, WhyArgs};
 pub(crate) use machine::{DemoArgs, DoctorArgs};
 pub(crate) use memory::MemoryArgs;
 pub(crate) use objects::{ObjectsArgs, ShowArgs};
+pub(crate) use orphans::OrphansArgs;
 pub(crate) use read::{GroupKey, OutputArgs, SelectArgs, SourceArgs};
 pub(crate) use record::RecordArgs;
 pub(crate) use report::{ReportArgs, View};
@@ -113,6 +115,8 @@ pub(crate) enum Command {
     Cycles(CyclesArgs),
     /// Show what gc.collect() would free now, without running it
     Garbage(GarbageArgs),
+    /// Show what nothing known refers to: reference leaks and lost memory of C extensions
+    Orphans(OrphansArgs),
     /// Show duplicate strings and bytes, and containers that cost more than what they hold
     Strings(StringsArgs),
     /// Show where the memory is, and whether it is Python at all

@@ -127,6 +127,7 @@ fn report(
         return Ok(json::write(context.out, "diff", document)?);
     }
     let layout = context.layout(&args.output);
+    text::diff::blocks(context.out, &first.facts, &last.facts, &layout)?;
     let found = text::diff::Found { diff: &diff, table, by, suspects: &suspects, growth };
     Ok(text::diff::write(context.out, &first.facts, &last.facts, found, &layout)?)
 }

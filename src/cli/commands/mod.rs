@@ -11,6 +11,7 @@ mod holders;
 mod manual;
 mod memory;
 mod objects;
+mod orphans;
 mod ps;
 mod record;
 mod report;
@@ -36,6 +37,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Retained(args) => retained::run(args, context),
         Command::Cycles(args) => holders::cycles_of(args, context),
         Command::Garbage(args) => holders::garbage(args, context),
+        Command::Orphans(args) => orphans::run(args, context),
         Command::Strings(args) => strings::run(args, context),
         Command::Memory(args) => memory::run(args, context),
         Command::Stacks(args) => stacks::run(args, context),

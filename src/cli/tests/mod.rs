@@ -5,6 +5,7 @@ mod export;
 mod heaps;
 mod holders;
 mod machine;
+mod orphans;
 mod record;
 mod selecting;
 mod strings;
@@ -185,6 +186,8 @@ fn pyheap(words: &str) -> (String, String, u8) {
         ("9".to_owned(), damaged),
         ("lost.parquet".to_owned(), lost()),
         ("texts.parquet".to_owned(), texts()),
+        ("leaky.parquet".to_owned(), orphans::leaky(990)),
+        ("leakier.parquet".to_owned(), orphans::leaky(2000)),
         ("old.parquet".to_owned(), heap(7, 2)),
         ("mid.parquet".to_owned(), heap(7, 3)),
         ("new.parquet".to_owned(), heap(7, 102)),

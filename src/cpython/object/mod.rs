@@ -6,6 +6,7 @@
 mod arrow;
 mod attribute;
 mod awaits;
+mod block;
 mod compact;
 mod content;
 mod ctypes;

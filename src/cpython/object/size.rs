@@ -266,6 +266,11 @@ impl<M: Memory> Objects<'_, M> {
         (size >= ty.tp_basicsize.min(16) && size < MAX_SIZE).then_some(size)
     }
 
+    /// The bytes of an `int` with its digits.
+    pub(super) fn int_bytes(&self, object: Addr, ty: &TypeInfo) -> Result<u64, DecodeError> {
+        Ok(self.int_size(object, ty)?.shallow)
+    }
+
     /// `int.__sizeof__` (`Objects/longobject.c`).
     fn int_size(&self, object: Addr, ty: &TypeInfo) -> Result<Size, DecodeError> {
         /// `offsetof(PyLongObject, ob_digit)`.

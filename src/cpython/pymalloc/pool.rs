@@ -167,3 +167,77 @@ fn set(bits: &mut [u64; WORDS], nth: u64, value: bool) -> bool {
     }
     was != value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpython::version::Build;
+
+    const AT: Addr = Addr(0x7f00_0000_4000);
+    const BLOCK: u64 = 64;
+
+    fn layout() -> Layout {
+        Layout::resolve("3.11.7".parse().unwrap(), Build::default()).unwrap()
+    }
+
+    /// A pool of blocks of 64 bytes, of which ten were handed out; `free` are on the list, in order.
+    fn pool(count: u32, free: &[u64]) -> Vec<u8> {
+        let layout = layout();
+        let size = layout.has.pool_size;
+        let header = layout.at.pool_header;
+        let mut bytes = vec![0; usize::try_from(size).unwrap()];
+        let mut put = |offset: u64, value: &[u8]| {
+            let start = usize::try_from(offset).unwrap();
+            bytes[start..start + value.len()].copy_from_slice(value);
+        };
+        let number = |value: u64| u32::try_from(value).unwrap().to_le_bytes();
+        put(header.count, &count.to_le_bytes());
+        put(header.szidx, &number(BLOCK / ALIGNMENT - 1));
+        put(header.nextoffset, &number(header.sizeof + 10 * BLOCK));
+        put(header.maxnextoffset, &number(size - BLOCK));
+        let mut link = header.freeblock;
+        for &nth in free {
+            put(link, &(AT.0 + header.sizeof + nth * BLOCK).to_le_bytes());
+            link = header.sizeof + nth * BLOCK;
+        }
+        bytes
+    }
+
+    #[test]
+    fn blocks_that_are_not_free_are_in_use() {
+        let Ok(Pool::Used(read)) = Pool::read(AT, &pool(7, &[3, 0, 9]), &layout()) else {
+            panic!("no pool")
+        };
+        let live: Vec<u32> = (0..read.capacity).filter(|&nth| read.is_live(nth)).collect();
+        assert_eq!(live, [1, 2, 4, 5, 6, 7, 8]);
+        assert_eq!(read.live_blocks().next(), Some(AT + 48 + BLOCK));
+        assert_eq!(read.block_of(AT + 48 + BLOCK + 63), Some(1));
+        assert_eq!(read.block_of(AT), None);
+        assert_eq!(Pool::read(AT, &pool(0, &[]), &layout()), Ok(Pool::Free));
+    }
+
+    #[test]
+    fn a_list_that_loops_leaves_or_hits_no_block_is_refused() {
+        for free in [&[3, 0, 3][..], &[10], &[0, 5, 5]] {
+            let read = Pool::read(AT, &pool(7, free), &layout());
+            assert_eq!(read, Err("a pool's list of free blocks cannot be right"), "{free:?}");
+        }
+        let mut between = pool(9, &[3]);
+        between[8] += 8;
+        assert!(Pool::read(AT, &between, &layout()).is_err());
+    }
+
+    #[test]
+    fn a_count_that_lies_and_a_header_of_nonsense_are_refused() {
+        for count in [6, 8, 11, u32::MAX] {
+            assert!(Pool::read(AT, &pool(count, &[3, 0, 9]), &layout()).is_err(), "{count}");
+        }
+        for (offset, value) in [(36, 0xFF), (40, 0xFF), (47, 0xFF)] {
+            let mut bytes = pool(7, &[3, 0, 9]);
+            bytes[offset] = value;
+            bytes[offset.min(46) + 1] = value;
+            assert!(Pool::read(AT, &bytes, &layout()).is_err(), "{offset}");
+        }
+        assert!(Pool::read(AT, &[1; 20], &layout()).is_err());
+    }
+}

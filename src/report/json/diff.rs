@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::memory::MemoryGrowthJson;
+use super::orphans::{BlocksDiffJson, blocks_diff};
 use super::{RootJson, StepJson, steps};
 use crate::analysis::{Diff, GroupBy, Growth, Identity, Suspect, TypeDiff};
 use crate::facts::{Facts, ProcessFacts};
@@ -15,6 +16,7 @@ pub struct DiffJson<'a> {
     after: SideJson<'a>,
     same_process: bool,
     types: Vec<TypeJson<'a>>,
+    blocks: Vec<BlocksDiffJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,6 +137,7 @@ impl<'a> DiffJson<'a> {
             after: SideJson { process: &after.process, taken_at: after.taken_at },
             same_process: diff.identity == Identity::SameProcess,
             types: types.collect(),
+            blocks: blocks_diff(before, after),
             by: None,
             groups: None,
             suspects: suspects.iter().map(Into::into).collect(),

@@ -11,6 +11,7 @@ pub mod garbage;
 pub mod histogram;
 pub mod memory;
 pub mod objects;
+pub mod orphans;
 pub mod processes;
 pub mod record;
 pub mod retained;

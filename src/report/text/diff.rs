@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{memory, path};
 use crate::analysis::{Diff, GroupBy, Growth, Identity, Suspect, TypeDiff};
-use crate::facts::Facts;
+use crate::facts::{Facts, SizeClassFacts};
 use crate::report::table::{Align, Table};
 use crate::report::{Layout, short_type, units};
 
@@ -56,6 +56,49 @@ pub fn write(
     }
     if diff.identity == Identity::OtherProcess {
         writeln!(out, "\nTwo processes: which objects are new or gone cannot be known.")?;
+    }
+    Ok(())
+}
+
+/// The blocks of Python's allocator that no object explains, where their number has grown: memory
+/// that C code has lost shows nowhere else.
+///
+/// # Errors
+/// Those of the writer.
+pub fn blocks(
+    out: &mut dyn Write,
+    before: &Facts,
+    after: &Facts,
+    layout: &Layout,
+) -> io::Result<()> {
+    /// Fewer may be in use for a moment; and many come and go where there are many.
+    const FEWEST: u64 = 100;
+    const ONE_IN: u64 = 10;
+    if before.allocator.size_classes.is_empty() {
+        return Ok(());
+    }
+    let mut grown = 0;
+    for class in &after.allocator.size_classes {
+        let same = |it: &&SizeClassFacts| it.block_bytes == class.block_bytes;
+        let was = before.allocator.size_classes.iter().find(same);
+        let was = was.map_or(0, |class| class.unexplained_blocks);
+        let more = class.unexplained_blocks.saturating_sub(was);
+        if more < FEWEST.max(was / ONE_IN) {
+            continue;
+        }
+        let title = format!(
+            "+{} unexplained blocks of {} bytes, +{}",
+            units::count(more),
+            class.block_bytes,
+            units::bytes(more * class.block_bytes)
+        );
+        writeln!(out, "{}", layout.style.red(&title))?;
+        grown += 1;
+    }
+    if grown > 0 {
+        let note =
+            "    no object and no binary refers to them: C code loses memory (pyheap orphans)\n";
+        writeln!(out, "{}", layout.style.dim(note))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod hang;
 pub mod histogram;
 pub mod memory;
 pub mod objects;
+pub mod orphans;
 pub mod path;
 pub mod plot;
 pub mod processes;
