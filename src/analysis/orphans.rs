@@ -35,7 +35,7 @@ pub struct Orphans {
 }
 
 /// No more addresses of a type are listed.
-const MOST_EXAMPLES: usize = 1000;
+const MOST_EXAMPLES: usize = 4096;
 
 impl Orphans {
     /// The objects whose only root is of kind `c` and that have no referrer but themselves.

@@ -44,7 +44,7 @@ pub use torn::{torn_objects, torn_storage};
 use address_set::AddressSet;
 use blocks::Blocks;
 use build::Build;
-use discover::{Discovered, Discovery};
+use discover::Discovery;
 use gc_lists::{Collector, Tracked};
 use roots::RootFinder;
 use types::Types;
@@ -217,14 +217,11 @@ pub fn walk(
         arrow: ArrowClasses::default(),
     };
     let mut graph = code.settle_numbers(|| build.run(&roots));
-    let Discovered { objects: all, namespaces, anomalies: noted } = discovered;
-    graph.anomalies.merge(&noted);
+    graph.anomalies.merge(&discovered.anomalies);
     graph.anomalies.merge(&anomalies);
     let torn = graph.anomalies.take_places();
-    let objects = Objects { code: None, ..objects };
-    let discovery = Discovery::new(&objects, &types, all, namespaces);
-    let (allocator, orphans) =
-        Blocks::account(&pymalloc, &discovery, map, &interpreters, &samples);
+    let of = (&objects, &types, discovered);
+    let (allocator, orphans) = Blocks::account(&pymalloc, of, map, &interpreters, &samples);
     Walked {
         graph,
         torn,

@@ -106,7 +106,7 @@ fn orphans_by_type<'p>(
     place: impl Fn(&Orphan) -> Option<&'p str>,
 ) -> Vec<OrphanFacts> {
     /// Enough to look at; the file need not have them all.
-    const MOST_EXAMPLES: usize = 1000;
+    const MOST_EXAMPLES: usize = 4096;
     let mut types: FxHashMap<&str, OrphanFacts> = FxHashMap::default();
     let place = |orphan| match place(orphan) {
         None if orphan.is_referred => Some(REFERRED),

@@ -28,6 +28,8 @@ const OBJECTS: [(&str, u64, &str); 5] = [
 ];
 /// The size of blocks and how many.
 const BLOCKS: [(u64, u64); 2] = [(60, 400), (180, 100)];
+/// How many of these an old address may explain (`docs/allocator.md`, limits).
+const MOST_HIDDEN: i64 = 2;
 
 fn row<'d>(document: &'d Value, name: &str) -> Option<&'d Value> {
     document["types"].as_array()?.iter().find(|row| row["type"] == name)
@@ -79,7 +81,9 @@ fn one(python: &Python) -> Result<()> {
         let row = rows.iter().find(|row| row["size_class"] == class).context("no such size")?;
         let number = |name: &str| row[name].as_u64().unwrap_or(0);
         let grown = number("unexplained_after") as i64 - number("unexplained_before") as i64;
-        ensure!(grown == count as i64, "{grown} blocks of {class} more, not {count}: {row}");
+        // An old address in memory out of use may explain one of them; nothing makes one up.
+        let told = count as i64 - MOST_HIDDEN..=count as i64;
+        ensure!(told.contains(&grown), "{grown} blocks of {class} more, not {count}: {row}");
     }
     let words = pyheap(&["diff", &before, &after])?;
     words.expect(0, &[])?;

@@ -75,7 +75,8 @@ impl<M: Memory> Objects<'_, M> {
             }
             "bytes" => {
                 let length = self.ob_size(object).map(i64::unsigned_abs);
-                let last = length.and_then(|length| Ok(memory.bytes(object + OB_SVAL + length, 1)?));
+                let last =
+                    length.and_then(|length| Ok(memory.bytes(object + OB_SVAL + length, 1)?));
                 last.is_ok_and(|last| last.first() == Some(&0))
             }
             _ => true,
@@ -123,7 +124,12 @@ impl<M: Memory> Objects<'_, M> {
             | Native::WeakReference
             | Native::HamtArray
             | Native::HamtBitmap
-            | Native::StructSequence => {}
+            | Native::StructSequence
+            // Their frames have words out of use, which lead into blocks that are used anew.
+            | Native::Frame
+            | Native::Generator
+            | Native::Coroutine
+            | Native::AsyncGenerator => {}
             _ => match ty.native_name.as_ref() {
                 "int" | "bool" | "float" | "complex" | "bytes" | "object" => {}
                 "str" => {

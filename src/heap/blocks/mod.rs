@@ -12,6 +12,7 @@ mod orphans;
 mod owners;
 
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
 
 use crate::addr::{Addr, AddrRange};
 use crate::cpython::object::Objects;
@@ -20,8 +21,8 @@ use crate::facts::AllocatorFacts;
 use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
 
-use super::discover::Discovery;
-use super::types::TypeCache;
+use super::discover::{Discovered, Discovery};
+use super::types::{TypeCache, Types};
 pub use orphans::Orphan;
 
 /// What a block is for.
@@ -102,17 +103,19 @@ impl<'p> Blocks<'p> {
     }
 
     /// Says what each block is for, in numbers, and which live objects only the allocator knows of.
-    /// `discovery` has found all others; `samples` are some of those; `interpreters` has the newest
-    /// first.
+    /// `samples` are some of those that were discovered; `interpreters` has the newest first.
     pub(super) fn account<M: Memory>(
         pymalloc: &'p Pymalloc,
-        discovery: &Discovery<'_, '_, M>,
+        (objects, types, discovered): (&Objects<'_, M>, &Types, Discovered),
         map: &MemoryMap,
         interpreters: &[Addr],
         samples: &[Addr],
     ) -> (AllocatorFacts, Vec<Orphan>) {
+        let began = Instant::now();
         let mut blocks = Self::new(pymalloc);
-        let (objects, types) = (discovery.objects, discovery.types);
+        // The target's code is not followed again: what it says of known objects is said.
+        let objects = &Objects { code: None, ..*objects };
+        let discovery = &Discovery::new(objects, types, discovered.objects, discovered.namespaces);
         blocks.look_for_debug_hooks(objects, &mut TypeCache::new(types), samples);
         blocks.claim_objects(objects, types, &discovery.found);
         let alive = blocks.find_orphans(discovery);
@@ -120,6 +123,7 @@ impl<'p> Blocks<'p> {
         blocks.claim_structures(discovery);
         blocks.claim_kept(discovery, map, interpreters);
         let orphans = blocks.describe(discovery, alive);
+        tracing::debug!(elapsed = ?began.elapsed(), orphans = orphans.len(), "accounted for blocks");
         (facts::facts(pymalloc, interpreters, &blocks), orphans)
     }
 

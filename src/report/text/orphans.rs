@@ -23,11 +23,7 @@ pub fn write(
     blocks(out, &facts.allocator, layout)
 }
 
-fn lost(
-    out: &mut dyn Write,
-    orphans: &[OrphanType],
-    layout: &Layout,
-) -> io::Result<()> {
+fn lost(out: &mut dyn Write, orphans: &[OrphanType], layout: &Layout) -> io::Result<()> {
     let rows: Vec<&OrphanType> = orphans.iter().filter(|row| row.lost > 0).collect();
     let count: u64 = rows.iter().map(|row| row.lost).sum();
     let bytes: u64 = rows.iter().map(|row| row.lost_bytes).sum();
