@@ -117,10 +117,10 @@ impl<'p> Blocks<'p> {
         let objects = &Objects { code: None, ..*objects };
         let discovery = &Discovery::new(objects, types, discovered.objects, discovered.namespaces);
         blocks.look_for_debug_hooks(objects, &mut TypeCache::new(types), samples);
-        blocks.claim_objects(objects, types, &discovery.found);
+        let without_rule = blocks.claim_objects(discovery);
         let alive = blocks.find_orphans(discovery);
         blocks.claim_freed(discovery);
-        blocks.claim_structures(discovery);
+        blocks.claim_structures(discovery, &without_rule);
         blocks.claim_kept(discovery, map, interpreters);
         let orphans = blocks.describe(discovery, alive);
         tracing::debug!(elapsed = ?began.elapsed(), orphans = orphans.len(), "accounted for blocks");
@@ -157,10 +157,10 @@ impl<'p> Blocks<'p> {
         None
     }
 
-    /// Says that an object is at an address.
+    /// Says that an object is at an address, whatever else its block may have been taken for.
     fn claim_object(&self, object: Addr) {
         if let Some(block) = self.at(object)
-            && block.what() == Use::Unexplained
+            && block.what() != Use::Free
         {
             block.used.store(Use::Object as u8, Ordering::Relaxed);
         }

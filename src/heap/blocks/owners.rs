@@ -5,9 +5,8 @@ use rayon::prelude::*;
 use super::{Blocks, Use};
 use crate::addr::{Addr, AddrRange};
 use crate::cpython::object::Objects;
-use crate::heap::address_set::AddressSet;
 use crate::heap::discover::Discovery;
-use crate::heap::types::{TypeCache, Types};
+use crate::heap::types::TypeCache;
 use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
 
@@ -15,51 +14,54 @@ use crate::target::memory::Memory;
 const PIECE: usize = 4096;
 
 impl Blocks<'_> {
-    /// Every block with an object in it, and every block that an object owns by a rule.
-    pub(super) fn claim_objects(
+    /// Every block with an object in it, and every block that an object owns by a rule. Gives the
+    /// objects of which no rule says what they own.
+    pub(super) fn claim_objects<M: Memory>(
         &self,
-        objects: &Objects<'_, impl Memory>,
-        types: &Types,
-        found: &AddressSet,
-    ) {
-        // First all objects: what an object refers to is then seen to be one.
-        found.par_chunks().for_each(|chunk| {
-            chunk.into_iter().for_each(|object| self.claim_object(object));
-        });
-        found.par_chunks().for_each(|chunk| {
-            let mut types = TypeCache::new(types);
+        discovery: &Discovery<'_, '_, M>,
+    ) -> Vec<Vec<Addr>> {
+        let claim = |chunk: Vec<Addr>| {
+            let mut types = TypeCache::new(discovery.types);
+            let mut without_rule = Vec::new();
             for object in chunk {
-                self.claim_owned(objects, object, &mut types);
+                self.claim_object(object);
+                if self.claim_owned(discovery.objects, object, &mut types) {
+                    without_rule.push(object);
+                }
             }
-        });
+            without_rule
+        };
+        discovery.found.par_chunks().map(claim).collect()
     }
 
-    /// Every block that one object owns by a rule.
+    /// Every block that one object owns by a rule; whether there is no rule.
     pub(super) fn claim_owned(
         &self,
         objects: &Objects<'_, impl Memory>,
         object: Addr,
         types: &mut TypeCache<'_>,
-    ) {
-        let Ok(ty) = types.of(objects, object) else { return };
+    ) -> bool {
+        let Ok(ty) = types.of(objects, object) else { return false };
         // What cannot be read was noted when the object was discovered.
-        let _ = objects.owned_blocks(object, ty, |block| {
+        let without_rule = objects.owned_blocks(object, ty, |block| {
             self.claim(block, Use::Buffer);
         });
+        without_rule == Ok(true)
     }
 
-    /// What objects lead to of which no rule says what they own, and what that leads to. Called when
-    /// all objects are known.
-    pub(super) fn claim_structures<M: Memory>(&self, discovery: &Discovery<'_, '_, M>) {
+    /// What the words of objects lead to of which no rule says what they own, and what that leads to.
+    /// Called when all objects are known.
+    pub(super) fn claim_structures<M: Memory>(
+        &self,
+        discovery: &Discovery<'_, '_, M>,
+        without_rule: &[Vec<Addr>],
+    ) {
         let objects = discovery.objects;
-        discovery.found.par_chunks().for_each(|chunk| {
+        without_rule.par_iter().for_each(|chunk| {
             let mut types = TypeCache::new(discovery.types);
             let mut left = Vec::new();
-            for object in chunk {
+            for &object in chunk {
                 let Ok(ty) = types.of(objects, object) else { continue };
-                if objects.owned_blocks(object, ty, |_| {}) != Ok(true) {
-                    continue;
-                }
                 let each = |word| left.extend(self.claim_start(word, Use::Buffer));
                 let _ = objects.own_words(object, ty, each);
                 self.follow(discovery, &mut left, Use::Buffer);
