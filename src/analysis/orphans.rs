@@ -2,36 +2,13 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::addr::Addr;
+use crate::facts::OrphanFacts;
 use crate::graph::{HeapGraph, ObjectId, Root, RootKind};
-
-/// The orphans of one type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrphanType {
-    /// The full name.
-    pub type_name: String,
-    /// How many there are.
-    pub objects: u64,
-    /// `sys.getsizeof` of all.
-    pub shallow_bytes: u64,
-    /// Memory that they own beside that.
-    pub buffer_bytes: u64,
-    /// References that no object explains, of all together.
-    pub references: u64,
-    /// Those whose address stands in memory of C code, by the place, most first.
-    pub held_by: Vec<(String, u64)>,
-    /// The rest: their address stands nowhere, so that they are most likely leaked.
-    pub lost: u64,
-    /// `sys.getsizeof` of the rest, and the memory that it owns beside that.
-    pub lost_bytes: u64,
-    /// The addresses of some, those that are lost first.
-    pub examples: Vec<Addr>,
-}
 
 /// All orphans of a heap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orphans {
-    by_name: FxHashMap<String, OrphanType>,
+    by_name: FxHashMap<String, OrphanFacts>,
 }
 
 /// No more addresses of a type are listed.
@@ -64,32 +41,31 @@ impl Orphans {
         objects.sort_unstable_by_key(|&(object, _)| object);
         let mut orphans = Self::default();
         for (object, root) in objects {
-            let one = OrphanType::of(graph, object, graph.strings.text(root.name));
-            orphans.add(one);
+            orphans.add(one(graph, object, graph.strings.text(root.name)));
         }
         orphans
     }
 
     /// Adds others, such as those that only the allocator knows of.
-    pub fn extend(&mut self, others: impl IntoIterator<Item = OrphanType>) {
+    pub fn extend(&mut self, others: impl IntoIterator<Item = OrphanFacts>) {
         others.into_iter().for_each(|other| self.add(other));
     }
 
     /// By type: most lost bytes first, then most bytes, then by name.
     #[must_use]
-    pub fn types(self) -> Vec<OrphanType> {
-        let mut types: Vec<OrphanType> = self.by_name.into_values().collect();
+    pub fn types(self) -> Vec<OrphanFacts> {
+        let mut types: Vec<OrphanFacts> = self.by_name.into_values().collect();
         for row in &mut types {
             row.held_by.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         }
         types.sort_by(|a, b| {
-            let key = |row: &OrphanType| (row.lost_bytes, row.shallow_bytes + row.buffer_bytes);
+            let key = |row: &OrphanFacts| (row.lost_bytes, row.shallow_bytes + row.buffer_bytes);
             key(b).cmp(&key(a)).then_with(|| a.type_name.cmp(&b.type_name))
         });
         types
     }
 
-    fn add(&mut self, other: OrphanType) {
+    fn add(&mut self, other: OrphanFacts) {
         let Some(row) = self.by_name.get_mut(&other.type_name) else {
             self.by_name.insert(other.type_name.clone(), other);
             return;
@@ -114,30 +90,27 @@ impl Orphans {
     }
 }
 
-impl OrphanType {
-    /// One object; the name of its root is the place where its address stands, or else how many
-    /// references there are.
-    fn of(graph: &HeapGraph, object: ObjectId, root: &str) -> Self {
-        let shallow_bytes = graph.shallow_bytes_of(object);
-        let buffer_bytes = graph.buffer_bytes.get(&object).copied().unwrap_or_default();
-        // Nothing refers to it, so all references are unexplained.
-        let count = graph.refcounts.get(object.index()).copied().unwrap_or_default();
-        let has_place = !root.starts_with(|first: char| first.is_ascii_digit());
-        let bytes = shallow_bytes.saturating_add(buffer_bytes);
-        Self {
-            type_name: graph.type_name_of(object).to_owned(),
-            objects: 1,
-            shallow_bytes,
-            buffer_bytes,
-            references: count.into(),
-            held_by: if has_place { vec![(root.to_owned(), 1)] } else { Vec::new() },
-            lost: u64::from(!has_place),
-            lost_bytes: if has_place { 0 } else { bytes },
-            examples: vec![graph.addr(object)],
-        }
+/// One object; the name of its root is the place where its address stands, or else how many
+/// references there are.
+fn one(graph: &HeapGraph, object: ObjectId, root: &str) -> OrphanFacts {
+    let shallow_bytes = graph.shallow_bytes_of(object);
+    let buffer_bytes = graph.buffer_bytes.get(&object).copied().unwrap_or_default();
+    // Nothing refers to it, so all references are unexplained.
+    let count = graph.refcounts.get(object.index()).copied().unwrap_or_default();
+    let has_place = !root.starts_with(|first: char| first.is_ascii_digit());
+    let bytes = shallow_bytes.saturating_add(buffer_bytes);
+    OrphanFacts {
+        type_name: graph.type_name_of(object).to_owned(),
+        objects: 1,
+        shallow_bytes,
+        buffer_bytes,
+        references: count.into(),
+        held_by: if has_place { vec![(root.to_owned(), 1)] } else { Vec::new() },
+        lost: u64::from(!has_place),
+        lost_bytes: if has_place { 0 } else { bytes },
+        examples: vec![graph.addr(object).0],
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +145,6 @@ mod tests {
             .collect();
         assert_eq!(told, [("builtins.str", 2, 1, 50, 3), ("app.Node", 1, 1, 48, 2)]);
         assert_eq!(types[0].held_by, [("data of _app.so".to_owned(), 1)]);
-        assert_eq!(types[0].examples, [lost, held]);
+        assert_eq!(types[0].examples, [lost.0, held.0]);
     }
 }

@@ -87,8 +87,8 @@ impl SizeClassFacts {
     }
 }
 
-/// Live objects of one type that only the allocator knows of: nothing known refers to them, and the
-/// collector does not track them. They are not in the graph.
+/// Live objects of one type that nothing known refers to. Those of a snapshot are what only the allocator knows of: the
+/// collector does not track them, and they are not in the graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanFacts {
     /// The full name of the type.

@@ -124,11 +124,9 @@ fn walk(memory: &impl Memory, bins: Addr, heads: &Heads) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
-    use std::process::{Command, Stdio};
-
     use super::*;
     use crate::target::Process;
+    use crate::target::program::Program;
 
     /// Frees every second block when it is told to. They are below the size from which blocks get
     /// mappings of their own.
@@ -143,24 +141,14 @@ input()
 
     #[test]
     fn blocks_that_are_freed_are_seen_to_be_free() {
-        let mut child = Command::new("python3")
-            .args(["-c", PROGRAM])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut says = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(says.next().unwrap().unwrap(), "ready");
-        let process = Process::open(child.id()).unwrap();
+        let mut program = Program::ready(PROGRAM);
+        let process = Process::open(program.pid()).unwrap();
         let memory = process.memory();
         let mut free = FreeMemory::find(&memory, &process.memory_map().unwrap());
         assert!(!free.mains.is_empty(), "no main arena was found");
         let before = free.bytes(&memory, TRUST);
-        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        assert_eq!(says.next().unwrap().unwrap(), "freed");
+        program.go_on("freed");
         let after = free.bytes(&memory, TRUST * 2);
-        child.kill().unwrap();
-        child.wait().unwrap();
         let rise = after.saturating_sub(before);
         assert!((3_100_000..3_500_000).contains(&rise), "{before} {after}");
     }

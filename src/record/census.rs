@@ -111,10 +111,8 @@ fn census(snapshot: &Snapshot, garbage: bool) -> Census {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
-    use std::process::{Command, Stdio};
-
     use super::*;
+    use crate::target::program::Program;
 
     /// Runs another program when it is told to.
     const PROGRAM: &str = "
@@ -126,15 +124,8 @@ os.execv(sys.executable, [sys.executable, '-c', 'print(\"other\", flush=True); i
 
     #[test]
     fn a_census_of_another_program_is_none() {
-        let mut child = Command::new("python3")
-            .args(["-c", PROGRAM])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut says = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(says.next().unwrap().unwrap(), "ready");
-        let process = Process::open(child.id()).unwrap();
+        let mut program = Program::ready(PROGRAM);
+        let process = Process::open(program.pid()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let census = |name: &str| {
             let file = folder.path().join(name);
@@ -142,11 +133,8 @@ os.execv(sys.executable, [sys.executable, '-c', 'print(\"other\", flush=True); i
         };
         let (first, is_saved) = census("before");
         assert!(matches!(first, Outcome::Taken(_, None)) && is_saved, "{first:?}");
-        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        assert_eq!(says.next().unwrap().unwrap(), "other");
+        program.go_on("other");
         let (second, is_saved) = census("after");
-        child.kill().unwrap();
-        child.wait().unwrap();
         assert!(matches!(second, Outcome::Failed(_)) && !is_saved, "{second:?}");
     }
 }

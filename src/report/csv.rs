@@ -4,10 +4,9 @@ use std::io::{self, Write};
 
 use crate::analysis::garbage::Garbage;
 use crate::analysis::histogram::Totals;
-use crate::analysis::orphans::OrphanType;
 use crate::analysis::strings::StringGroup;
 use crate::analysis::{Diff, GroupBy, Histogram};
-use crate::facts::Facts;
+use crate::facts::{Facts, OrphanFacts};
 use crate::graph::HeapGraph;
 use crate::report::json::objects::ObjectJson;
 
@@ -172,7 +171,7 @@ pub fn strings(out: &mut dyn Write, graph: &HeapGraph, groups: &[StringGroup]) -
 ///
 /// # Errors
 /// Those of the writer.
-pub fn orphans(out: &mut dyn Write, facts: &Facts, orphans: &[OrphanType]) -> io::Result<()> {
+pub fn orphans(out: &mut dyn Write, facts: &Facts, orphans: &[OrphanFacts]) -> io::Result<()> {
     row(out, ["kind", "name", "count", "bytes", "lost", "lost_bytes", "held_by"])?;
     for line in orphans {
         let bytes = line.shallow_bytes.saturating_add(line.buffer_bytes);

@@ -16,6 +16,8 @@ mod native;
 pub mod pause;
 pub mod permission;
 pub mod process;
+#[cfg(test)]
+pub(crate) mod program;
 pub mod residency;
 mod sharing;
 pub mod smaps;

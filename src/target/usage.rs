@@ -150,10 +150,10 @@ fn text<'b>(file: &File, buffer: &'b mut [u8]) -> io::Result<&'b str> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
-    use std::process::{Command, Stdio};
+    use std::process::Command;
 
     use super::*;
+    use crate::target::program::Program;
 
     /// Takes memory when it is told to.
     const PROGRAM: &str = "
@@ -166,18 +166,10 @@ input()
 
     #[test]
     fn memory_grows_when_more_is_used() {
-        let mut child = Command::new("python3")
-            .args(["-c", PROGRAM])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut says = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(says.next().unwrap().unwrap(), "ready");
-        let reader = UsageReader::open(child.id()).unwrap();
+        let mut program = Program::ready(PROGRAM);
+        let reader = UsageReader::open(program.pid()).unwrap();
         let (before, usage) = (reader.resident().unwrap(), reader.usage().unwrap());
-        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        assert_eq!(says.next().unwrap().unwrap(), "taken");
+        program.go_on("taken");
         let after = reader.resident().unwrap();
         let grown = after.anonymous_bytes - before.anonymous_bytes;
         assert!(grown > 60 << 20, "{grown}");
@@ -185,8 +177,6 @@ input()
         let later = reader.usage().unwrap();
         assert!(later.minor_faults > usage.minor_faults && later.threads > 0 && !later.is_dead);
         assert!(reader.pss_bytes().is_none_or(|pss| pss > 32 << 20));
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
 
     #[test]

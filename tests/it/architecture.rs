@@ -43,7 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("graph", &["addr"]),
     ("heap", &["addr", "limits", "target", "cpython", "graph", "facts"]),
     ("footprint", &["addr", "target", "cpython", "malloc", "graph", "facts"]),
-    ("analysis", &["addr", "graph"]),
+    ("analysis", &["addr", "graph", "facts"]),
     ("snapshot", &["addr", "limits", "graph", "facts"]),
     ("recording", &["facts"]),
     ("report", &["addr", "graph", "analysis", "facts", "recording"]),

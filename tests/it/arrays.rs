@@ -18,21 +18,6 @@ fn pyheap(args: &[&str]) -> Result<Run> {
     Run::of(Path::new(env!("CARGO_BIN_EXE_pyheap")), args)
 }
 
-/// The environments that `cargo xtask apps` has made for a program.
-fn environments(name: &str) -> Result<Vec<Python>> {
-    let folder = pythons::target_dir(workspace()).join("venvs");
-    let mut found = Vec::new();
-    for minor in pythons::SUPPORTED {
-        let python = folder.join(format!("{name}-3.{minor}/bin/python"));
-        if python.is_file() {
-            found.push(Python::probe(&python)?);
-        }
-    }
-    let required = std::env::var_os("PYHEAP_REQUIRE_PYTHONS").is_some();
-    ensure!(!required || !found.is_empty(), "no environments: `cargo xtask apps` makes them");
-    Ok(found)
-}
-
 /// The objects at the other ends of an object's edges whose label begins so, sorted.
 fn held(object: &Value, begins: &str) -> Vec<String> {
     let list = |name: &str| object[name].as_array().cloned().unwrap_or_default();
@@ -98,14 +83,7 @@ fn one(python: &Python) -> Result<()> {
 
 #[test]
 fn arrays_own_view_and_hold_what_numpy_says() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in environments("pandas_app")? {
-        if let Err(error) = one(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(pythons::environments(workspace(), "pandas_app")?, one)
 }
 
 fn arrow(python: &Python) -> Result<()> {
@@ -125,12 +103,5 @@ fn arrow(python: &Python) -> Result<()> {
 
 #[test]
 fn buffers_of_arrow_are_owned_once() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in environments("arrow_app")? {
-        if let Err(error) = arrow(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(pythons::environments(workspace(), "arrow_app")?, arrow)
 }

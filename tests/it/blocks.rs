@@ -45,14 +45,7 @@ fn sum(part: &Value, names: &[&str]) -> Option<u64> {
 
 /// On each interpreter; gathers what went wrong.
 fn on_each(check: impl Fn(&Python) -> Result<()>) -> Result<()> {
-    let mut failures = Vec::new();
-    for python in pythons::find(workspace())? {
-        if let Err(error) = check(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(pythons::find(workspace())?, check)
 }
 
 #[test]

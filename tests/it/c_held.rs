@@ -90,12 +90,5 @@ fn one(python: &Python) -> Result<()> {
 
 #[test]
 fn what_c_code_holds_has_a_root_and_garbage_has_none() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in pythons::find(workspace())? {
-        if let Err(error) = one(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(pythons::find(workspace())?, one)
 }

@@ -84,12 +84,5 @@ fn one(python: &Python) -> Result<()> {
 
 #[test]
 fn spare_bytes_are_what_a_copy_does_not_have() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in pythons::find(workspace())? {
-        if let Err(error) = one(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(pythons::find(workspace())?, one)
 }

@@ -122,29 +122,21 @@ fn ask_the_tools(folder: &Path) -> Result<()> {
 
 #[test]
 fn all_formats_say_what_pyheap_says() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in each_minor()? {
-        let check = || -> Result<()> {
-            let fixture = start(&python, "stdlib")?;
-            let folder = tempfile::tempdir()?;
-            let snapshot = folder.path().join("a.parquet");
-            let name = snapshot.to_str().context("no name")?;
-            let pid = fixture.pid().to_string();
-            pyheap(&["snapshot", "-p", &pid, "-o", name])?.expect(0, &[])?;
-            let files = export(&[name])?;
-            check(&[name], &read(files.path())?)?;
-            // The process has not moved since.
-            let live = pyheap(&["export", "-p", &pid, "--format", "folded"])?;
-            let of_file = fs::read_to_string(files.path().join("heap.folded"))?;
-            ensure!(live.stdout == of_file, "the process says something else than the file");
-            ask_the_tools(files.path())
-        };
-        if let Err(error) = check() {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(each_minor()?, |python| {
+        let fixture = start(python, "stdlib")?;
+        let folder = tempfile::tempdir()?;
+        let snapshot = folder.path().join("a.parquet");
+        let name = snapshot.to_str().context("no name")?;
+        let pid = fixture.pid().to_string();
+        pyheap(&["snapshot", "-p", &pid, "-o", name])?.expect(0, &[])?;
+        let files = export(&[name])?;
+        check(&[name], &read(files.path())?)?;
+        // The process has not moved since.
+        let live = pyheap(&["export", "-p", &pid, "--format", "folded"])?;
+        let of_file = fs::read_to_string(files.path().join("heap.folded"))?;
+        ensure!(live.stdout == of_file, "the process says something else than the file");
+        ask_the_tools(files.path())
+    })
 }
 
 #[test]

@@ -64,17 +64,10 @@ fn status(pid: u32, name: &str) -> Result<i64> {
 }
 
 fn all(one: impl Fn(&Python) -> Result<()>) -> Result<()> {
-    let mut failures = Vec::new();
     let mut pythons = pythons::find(workspace())?;
     // What is compared is the C library's, and that of a private root is another one.
     pythons.retain(|python| python.root.is_none() && !python.debug);
-    for python in pythons {
-        if let Err(error) = one(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(pythons, one)
 }
 
 /// An interpreter of this machine, in no private root.

@@ -52,12 +52,5 @@ fn one(python: &Python) -> Result<()> {
 
 #[test]
 fn what_c_code_holds_is_told_with_its_place() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in pythons::find(workspace())? {
-        if let Err(error) = one(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(pythons::find(workspace())?, one)
 }

@@ -93,28 +93,7 @@ fn one(python: &Python) -> Result<()> {
 
 #[test]
 fn leaked_objects_and_lost_blocks_are_found_on_every_interpreter() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in pythons::find(workspace())? {
-        if let Err(error) = one(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
-}
-
-/// The environments with released extensions that leak.
-fn environments() -> Result<Vec<Python>> {
-    let venvs = pythons::target_dir(workspace()).join("venvs");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(&venvs).into_iter().flatten() {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("extensions_app-") && path.join("bin/python").exists() {
-            found.push(Python::probe(&path.join("bin/python"))?);
-        }
-    }
-    Ok(found)
+    pythons::each(pythons::find(workspace())?, one)
 }
 
 /// Two snapshots with a command between them: the report of orphans before and after, the comparison, and by how much the
@@ -145,7 +124,7 @@ fn unexplained_growth(diff: &Value) -> i64 {
 
 #[test]
 fn a_released_extension_is_convicted_of_the_references_that_it_loses() -> Result<()> {
-    for python in environments()? {
+    for python in pythons::environments(workspace(), "extensions_app")? {
         let sources = workspace().join("python-fixtures");
         let mut fixture = Fixture::start(&python, &sources, "apps/extensions_app", &[])?;
         // ujson forgets a reference to each text.

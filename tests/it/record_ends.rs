@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::core_files::start;
 use crate::record::{Recording, each_minor};
 use crate::support::fixture::Fixture;
+use crate::support::pythons;
 use crate::support::run::{Run, Target};
 
 /// Whether what needs namespaces may be left out.
@@ -191,38 +192,30 @@ os.execv(sys.executable, [sys.executable, '-c', other])
 
 #[test]
 fn a_process_that_runs_another_program_is_recorded_up_to_there() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in each_minor()? {
-        let check = || -> Result<()> {
-            let mut target = Target::ready(python.command().args(["-c", EXEC]))?;
-            let folder = tempfile::tempdir()?;
-            let file = folder.path().join("a.parquet");
-            let args = ["--json", "--census", "1s", "-o", file.to_str().context("no name")?];
-            let mut recording = Recording::start(target.0.id(), &args)?;
-            wait_for_samples(&mut recording, &file)?;
-            target.0.stdin.as_mut().context("no stdin")?.write_all(b"\n")?;
-            let mut line = String::new();
-            let stdout = target.0.stdout.as_mut().context("no stdout")?;
-            BufReader::new(stdout).read_line(&mut line)?;
-            ensure!(line == "other\n", "{line}");
-            let document = recording.document()?;
-            ensure!(kinds(&document).contains(&"replaced"), "{document}");
-            ensure!(document["finished"] == true && report(&file)?["finished"] == true);
-            // The other program has 300 MiB.
-            let peak = document["rss"]["peak"].as_u64().context("no peak")?;
-            ensure!(peak < 200 << 20, "the other program was recorded: {peak}");
-            let least = document["rss"]["last"].as_u64().context("no last")?;
-            ensure!(least > 4 << 20, "a program that was being loaded was recorded: {least}");
-            let grown = document["growth_bytes"].as_u64().unwrap_or(0);
-            ensure!(grown < 100 << 20, "its memory was put down to our lines: {grown}");
-            Ok(())
-        };
-        if let Err(error) = check() {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(each_minor()?, |python| {
+        let mut target = Target::ready(python.command().args(["-c", EXEC]))?;
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("a.parquet");
+        let args = ["--json", "--census", "1s", "-o", file.to_str().context("no name")?];
+        let mut recording = Recording::start(target.0.id(), &args)?;
+        wait_for_samples(&mut recording, &file)?;
+        target.0.stdin.as_mut().context("no stdin")?.write_all(b"\n")?;
+        let mut line = String::new();
+        let stdout = target.0.stdout.as_mut().context("no stdout")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        ensure!(line == "other\n", "{line}");
+        let document = recording.document()?;
+        ensure!(kinds(&document).contains(&"replaced"), "{document}");
+        ensure!(document["finished"] == true && report(&file)?["finished"] == true);
+        // The other program has 300 MiB.
+        let peak = document["rss"]["peak"].as_u64().context("no peak")?;
+        ensure!(peak < 200 << 20, "the other program was recorded: {peak}");
+        let least = document["rss"]["last"].as_u64().context("no last")?;
+        ensure!(least > 4 << 20, "a program that was being loaded was recorded: {least}");
+        let grown = document["growth_bytes"].as_u64().unwrap_or(0);
+        ensure!(grown < 100 << 20, "its memory was put down to our lines: {grown}");
+        Ok(())
+    })
 }
 
 /// Gives the number of a process that is recorded to another one while pyheap does not look. Runs as the only program of

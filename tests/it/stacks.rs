@@ -135,14 +135,7 @@ fn one(python: &Python) -> Result<()> {
 
 #[test]
 fn threads_wait_for_what_the_program_made_them_wait_for() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in pythons::find(workspace())? {
-        if let Err(error) = one(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(pythons::find(workspace())?, one)
 }
 
 /// C code that sleeps with the interpreter lock: a process that others call idle.

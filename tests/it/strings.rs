@@ -99,14 +99,7 @@ fn one(python: &Python) -> Result<()> {
 
 #[test]
 fn duplicates_are_what_the_process_finds_equal() -> Result<()> {
-    let mut failures = Vec::new();
-    for python in pythons::find(workspace())? {
-        if let Err(error) = one(&python) {
-            failures.push(format!("{}: {error:#}", python.label()));
-        }
-    }
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    pythons::each(pythons::find(workspace())?, one)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// The minor versions of CPython 3 that pyheap reads.
 pub(crate) const SUPPORTED: std::ops::RangeInclusive<u32> = 8..=15;
@@ -132,6 +132,37 @@ pub(crate) fn find(workspace: &Path) -> Result<Vec<Python>> {
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// Asks something of each of some interpreters, and tells all that failed.
+///
+/// # Errors
+/// If one of them failed.
+pub(crate) fn each(
+    pythons: impl IntoIterator<Item = Python>,
+    check: impl Fn(&Python) -> Result<()>,
+) -> Result<()> {
+    let failed = |python: Python| {
+        let error = check(&python).err()?;
+        Some(format!("{}: {error:#}", python.label()))
+    };
+    let failures: Vec<String> = pythons.into_iter().filter_map(failed).collect();
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}
+
+/// The environments that `cargo xtask apps` made for a real program, oldest interpreter first.
+///
+/// # Errors
+/// If there are none where interpreters are required.
+pub(crate) fn environments(workspace: &Path, app: &str) -> Result<Vec<Python>> {
+    let folder = target_dir(workspace).join("venvs");
+    let paths = SUPPORTED.map(|minor| folder.join(format!("{app}-3.{minor}/bin/python")));
+    let paths = paths.filter(|path| path.is_file());
+    let found: Vec<Python> = paths.map(|path| Python::probe(&path)).collect::<Result<_>>()?;
+    let required = std::env::var_os("PYHEAP_REQUIRE_PYTHONS").is_some();
+    ensure!(!required || !found.is_empty(), "no {app}: `cargo xtask apps` makes environments");
+    Ok(found)
 }
 
 /// All paths where an interpreter may be.

@@ -1,11 +1,9 @@
 //! `pyheap orphans`.
 
-use crate::addr::Addr;
-use crate::analysis::orphans::{OrphanType, Orphans};
+use crate::analysis::orphans::Orphans;
 use crate::cli::args::OrphansArgs;
 use crate::cli::{Context, operands};
 use crate::error::Error;
-use crate::facts::OrphanFacts;
 use crate::report::json::orphans::OrphansJson;
 use crate::report::{csv, json, text};
 
@@ -14,7 +12,7 @@ pub(super) fn run(args: &OrphansArgs, context: &mut Context<'_>) -> Result<(), E
     let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let mut orphans = Orphans::new(graph);
-    orphans.extend(facts.orphans.iter().map(of_facts));
+    orphans.extend(facts.orphans.iter().cloned());
     let orphans = orphans.types();
     if args.read.output.json {
         json::write(context.out, "orphans", OrphansJson::new(facts, &orphans))?;
@@ -25,19 +23,4 @@ pub(super) fn run(args: &OrphansArgs, context: &mut Context<'_>) -> Result<(), E
         text::orphans::write(context.out, facts, &orphans, &layout)?;
     }
     context.check(graph)
-}
-
-/// Those of a type that only the allocator knows of.
-fn of_facts(facts: &OrphanFacts) -> OrphanType {
-    OrphanType {
-        type_name: facts.type_name.clone(),
-        objects: facts.objects,
-        shallow_bytes: facts.shallow_bytes,
-        buffer_bytes: facts.buffer_bytes,
-        references: facts.references,
-        held_by: facts.held_by.clone(),
-        lost: facts.lost,
-        lost_bytes: facts.lost_bytes,
-        examples: facts.examples.iter().copied().map(Addr).collect(),
-    }
 }

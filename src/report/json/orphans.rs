@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::analysis::orphans::OrphanType;
-use crate::facts::{AllocatorFacts, Facts, ProcessFacts, SizeClassFacts};
+use crate::addr::Addr;
+use crate::facts::{AllocatorFacts, Facts, OrphanFacts, ProcessFacts, SizeClassFacts};
 
 /// What nothing known refers to.
 #[derive(Debug, Serialize)]
@@ -57,7 +57,7 @@ struct BlocksJson {
 impl<'a> OrphansJson<'a> {
     /// The document of a heap.
     #[must_use]
-    pub fn new(facts: &'a Facts, orphans: &'a [OrphanType]) -> Self {
+    pub fn new(facts: &'a Facts, orphans: &'a [OrphanFacts]) -> Self {
         let types = orphans.iter().map(|row| TypeJson {
             type_name: &row.type_name,
             objects: row.objects,
@@ -71,7 +71,7 @@ impl<'a> OrphansJson<'a> {
                 .collect(),
             lost: row.lost,
             lost_bytes: row.lost_bytes,
-            examples: row.examples.iter().map(ToString::to_string).collect(),
+            examples: row.examples.iter().map(|&at| Addr(at).to_string()).collect(),
         });
         Self {
             process: &facts.process,

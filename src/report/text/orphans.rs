@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::analysis::orphans::OrphanType;
-use crate::facts::{AllocatorFacts, Facts};
+use crate::addr::Addr;
+use crate::facts::{AllocatorFacts, Facts, OrphanFacts};
 use crate::report::table::{Align, Table};
 use crate::report::{Layout, short_type, units};
 
@@ -14,7 +14,7 @@ use crate::report::{Layout, short_type, units};
 pub fn write(
     out: &mut dyn Write,
     facts: &Facts,
-    orphans: &[OrphanType],
+    orphans: &[OrphanFacts],
     layout: &Layout,
 ) -> io::Result<()> {
     super::histogram::header(out, facts, layout)?;
@@ -23,8 +23,8 @@ pub fn write(
     blocks(out, &facts.allocator, layout)
 }
 
-fn lost(out: &mut dyn Write, orphans: &[OrphanType], layout: &Layout) -> io::Result<()> {
-    let rows: Vec<&OrphanType> = orphans.iter().filter(|row| row.lost > 0).collect();
+fn lost(out: &mut dyn Write, orphans: &[OrphanFacts], layout: &Layout) -> io::Result<()> {
+    let rows: Vec<&OrphanFacts> = orphans.iter().filter(|row| row.lost > 0).collect();
     let count: u64 = rows.iter().map(|row| row.lost).sum();
     let bytes: u64 = rows.iter().map(|row| row.lost_bytes).sum();
     if count == 0 {
@@ -46,7 +46,7 @@ fn lost(out: &mut dyn Write, orphans: &[OrphanType], layout: &Layout) -> io::Res
         table.row([
             units::count(row.lost),
             units::bytes(row.lost_bytes),
-            row.examples.first().map(ToString::to_string).unwrap_or_default(),
+            row.examples.first().map(|&at| Addr(at).to_string()).unwrap_or_default(),
             short_type(&row.type_name).to_owned(),
         ]);
     }
@@ -54,7 +54,7 @@ fn lost(out: &mut dyn Write, orphans: &[OrphanType], layout: &Layout) -> io::Res
     more(out, rows.len(), "types", layout)
 }
 
-fn held(out: &mut dyn Write, orphans: &[OrphanType], layout: &Layout) -> io::Result<()> {
+fn held(out: &mut dyn Write, orphans: &[OrphanFacts], layout: &Layout) -> io::Result<()> {
     let mut rows: Vec<(u64, &str, &str)> = orphans
         .iter()
         .flat_map(|row| {

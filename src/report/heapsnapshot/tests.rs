@@ -1,3 +1,4 @@
+use super::pieces::MOST_BYTES;
 use super::*;
 use crate::graph::GraphBuilder;
 
