@@ -162,14 +162,31 @@ def _header_reader():
     return read
 
 
+def looks_alive(header):
+    """Whether the first words of an object are a plausible refcount: a freed block has 0 or a pointer there."""
+    # 3.14 keeps flags in the upper 16 bits
+    count_bits = (1 << 48) - 1 if sys.version_info >= (3, 14) else (1 << 64) - 1
+    return 0 < header[0] & count_bits < 1 << 33
+
+
+def still_there(addresses):
+    """Those of some addresses at which there is an object yet, without dying of the others: what only a cache of the
+    interpreter knew may be gone when it is asked for."""
+    known, header_at = _known_types(()), _header_reader()
+    there = []
+    for addr in addresses:
+        header = header_at(addr)
+        if header is not None and header[1] in known and looks_alive(header):
+            there.append(addr)
+    return there
+
+
 def _confirm(path, out, base, types, seen, write):
     """Looks at the addresses of a file that the closure did not reach. Nothing is called an object before its first
-    words were seen to be a plausible refcount (a freed block has 0 or a pointer there) and the address of a type."""
+    words were seen to be a plausible refcount and the address of a type."""
     known = _known_types(types)
     known.update(types.get("met", ()))
     header_at = _header_reader()
-    # 3.14 keeps flags in the upper 16 bits
-    count_bits = (1 << 48) - 1 if sys.version_info >= (3, 14) else (1 << 64) - 1
     progress = os.open(out + ".progress", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(path, "rb", 1 << 20) as lines:
         left = [addr for addr in map(_from_hex, lines) if addr not in seen]
@@ -183,7 +200,7 @@ def _confirm(path, out, base, types, seen, write):
                 write(b"X 0x%x not_mapped\n" % addr)
             elif header[1] not in known:
                 later.append(addr)
-            elif not 0 < header[0] & count_bits < 1 << 33:
+            elif not looks_alive(header):
                 write(b"X 0x%x no_refcount_0x%x\n" % (addr, header[0]))
             else:
                 os.pwrite(progress, b"0x%016x\n" % addr, 0)

@@ -4,7 +4,8 @@
 #   every width of characters, empty ones, classes derived from str and bytes, texts that keep their UTF-8 too
 #
 # The command `e` reads addresses from the file `addresses`, and writes to the file `equal` the groups of equal objects
-# among them, a line each, and for each class the bytes that are there more than once.
+# among them, a line each, for each class the bytes that are there more than once, and the addresses at which there is no
+# object any more.
 import _ctypes
 import os
 import sys
@@ -45,8 +46,8 @@ def equal():
     folder = os.environ["FIXTURE_FOLDER"]
     with open(folder + "/addresses", "rb") as file:
         addresses = [int(line, 16) for line in file]
-    groups = {}
-    for address in addresses:
+    groups, there = {}, _truth.still_there(addresses)
+    for address in there:
         one = _ctypes.PyObj_FromPtr(address)
         kind = type(one)
         plain = str.__str__(one) if issubclass(kind, str) else bytes(memoryview(one))
@@ -61,6 +62,7 @@ def equal():
                 out.write("equal %s\n" % " ".join(sorted(hex(address) for address, _ in found)))
         for name in sorted(saved):
             out.write("saved %s %d\n" % (name, saved[name]))
+        out.write("gone %s\n" % " ".join(hex(address) for address in set(addresses).difference(there)))
     return b"done\n"
 
 

@@ -115,13 +115,21 @@ pub fn cycles(
             () if members.iter().any(|&object| collection.is_unreachable(object)) => State::Garbage,
             () => State::Alive,
         };
-        let own: u64 = members.iter().map(|&object| bytes_of(graph, object)).sum();
-        let along: u64 = members.iter().filter_map(|member| held.get(member)).sum();
+        let own =
+            members.iter().map(|&object| bytes_of(graph, object)).fold(0, u64::saturating_add);
+        let along = members
+            .iter()
+            .filter_map(|member| held.get(member))
+            .copied()
+            .fold(0, u64::saturating_add);
         let cycle = Cycle {
             speaker,
             state,
             objects: members.len() as u64,
-            shallow_bytes: members.iter().map(|&object| graph.shallow_bytes_of(object)).sum(),
+            shallow_bytes: members
+                .iter()
+                .map(|&object| graph.shallow_bytes_of(object))
+                .fold(0, u64::saturating_add),
             retained_bytes: own.saturating_add(along),
             has_finalizer: members.iter().any(|&object| {
                 finalizers.get(graph.type_of(object).index()).copied().unwrap_or_default()

@@ -171,7 +171,10 @@ fn same_keys(graph: &HeapGraph, by_keys: FxHashMap<Box<[u64]>, Vec<ObjectId>>) -
             let keys = entries(graph, *objects.first()?) as u64;
             let slotted = dicts.objects.saturating_mul(SLOTTED_BYTES + SLOT * keys);
             // What a copy would save is told elsewhere.
-            let spare = objects.iter().filter_map(|&dict| graph.spare_bytes.get(dict)).sum::<u64>();
+            let spare = objects
+                .iter()
+                .filter_map(|&dict| graph.spare_bytes.get(dict))
+                .fold(0, u64::saturating_add);
             let saved_bytes = dicts.bytes.saturating_sub(slotted).saturating_sub(spare);
             (saved_bytes > 0).then_some(SameKeys { keys, dicts, saved_bytes, objects })
         })

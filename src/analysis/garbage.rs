@@ -89,19 +89,19 @@ impl Garbage {
     /// `sys.getsizeof` of all, in bytes.
     #[must_use]
     pub fn shallow_bytes(&self) -> u64 {
-        self.types.iter().map(|row| row.shallow_bytes).sum()
+        self.types.iter().map(|row| row.shallow_bytes).fold(0, u64::saturating_add)
     }
 
     /// What people read as buffers, in bytes.
     #[must_use]
     pub fn buffers(&self) -> u64 {
-        self.types.iter().map(GarbageType::buffers).sum()
+        self.types.iter().map(GarbageType::buffers).fold(0, u64::saturating_add)
     }
 
     /// All memory of these objects, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.types.iter().map(GarbageType::bytes).sum()
+        self.types.iter().map(GarbageType::bytes).fold(0, u64::saturating_add)
     }
 }
 

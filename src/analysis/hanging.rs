@@ -49,7 +49,7 @@ pub(super) fn speaker(
         // What hangs on an instance's dictionary hangs on the instance.
         let names = all_referents(graph, member);
         let names = names.filter(|&to| graph.flags_of(to).has(ObjectFlags::NAMESPACE));
-        let along = held_by(member).saturating_add(names.map(held_by).sum());
+        let along = names.map(held_by).fold(held_by(member), u64::saturating_add);
         let degree = all_referents(graph, member).take(MOST_EDGES).count();
         (own, along, degree, graph.shallow_bytes_of(member), name, member)
     })

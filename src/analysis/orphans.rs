@@ -59,7 +59,9 @@ impl Orphans {
             row.held_by.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         }
         types.sort_by(|a, b| {
-            let key = |row: &OrphanFacts| (row.lost_bytes, row.shallow_bytes + row.buffer_bytes);
+            let key = |row: &OrphanFacts| {
+                (row.lost_bytes, row.shallow_bytes.saturating_add(row.buffer_bytes))
+            };
             key(b).cmp(&key(a)).then_with(|| a.type_name.cmp(&b.type_name))
         });
         types
@@ -70,7 +72,7 @@ impl Orphans {
             self.by_name.insert(other.type_name.clone(), other);
             return;
         };
-        row.objects += other.objects;
+        row.objects = row.objects.saturating_add(other.objects);
         row.shallow_bytes = row.shallow_bytes.saturating_add(other.shallow_bytes);
         row.buffer_bytes = row.buffer_bytes.saturating_add(other.buffer_bytes);
         row.references = row.references.saturating_add(other.references);
@@ -79,11 +81,11 @@ impl Orphans {
         if row.examples.len() < MOST_EXAMPLES {
             row.examples.splice(nth..nth, other.examples);
         }
-        row.lost += other.lost;
+        row.lost = row.lost.saturating_add(other.lost);
         row.lost_bytes = row.lost_bytes.saturating_add(other.lost_bytes);
         for (place, count) in other.held_by {
             match row.held_by.iter_mut().find(|(name, _)| *name == place) {
-                Some((_, known)) => *known += count,
+                Some((_, known)) => *known = known.saturating_add(count),
                 None => row.held_by.push((place, count)),
             }
         }

@@ -75,14 +75,23 @@ impl SizeClassFacts {
     /// Blocks in use.
     #[must_use]
     pub const fn used_blocks(&self) -> u64 {
-        self.object_blocks + self.buffer_blocks + self.kept_blocks + self.unexplained_blocks
+        self.object_blocks
+            .saturating_add(self.buffer_blocks)
+            .saturating_add(self.kept_blocks)
+            .saturating_add(self.unexplained_blocks)
+    }
+
+    /// The memory of the blocks in use that nothing known refers to.
+    #[must_use]
+    pub const fn unexplained_bytes(&self) -> u64 {
+        self.unexplained_blocks.saturating_mul(self.block_bytes)
     }
 
     /// Which part of the blocks is free.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a share for people")]
     pub fn fragmentation(&self) -> f64 {
-        let all = self.used_blocks() + self.free_blocks;
+        let all = self.used_blocks().saturating_add(self.free_blocks);
         if all == 0 { 0.0 } else { self.free_blocks as f64 / all as f64 }
     }
 }

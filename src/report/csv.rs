@@ -184,10 +184,10 @@ pub fn orphans(out: &mut dyn Write, facts: &Facts, orphans: &[OrphanFacts]) -> i
         row(out, cells.chain(numbers.iter().map(String::as_str)).chain([held.as_str()]))?;
     }
     for class in &facts.allocator.size_classes {
-        let bytes = class.used_blocks() * class.block_bytes;
+        let bytes = class.used_blocks().saturating_mul(class.block_bytes);
         let lost = class.unexplained_blocks;
         let numbers =
-            [class.block_bytes, class.used_blocks(), bytes, lost, lost * class.block_bytes];
+            [class.block_bytes, class.used_blocks(), bytes, lost, class.unexplained_bytes()];
         let numbers = numbers.map(|number| number.to_string());
         row(out, ["block"].into_iter().chain(numbers.iter().map(String::as_str)).chain([""]))?;
     }

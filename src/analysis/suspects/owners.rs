@@ -37,6 +37,11 @@ impl<'a> Owners<'a> {
                 *flag = true;
             }
         }
+        for object in replaced(graph, paths, new) {
+            if let Some(flag) = is_new.get_mut(object.index()) {
+                *flag = true;
+            }
+        }
         let ranks = (0..graph.types.len()).map(|ty| rank(graph, TypeId::from_index(ty))).collect();
         let mut owners = Self { paths, ranks, of: vec![UNKNOWN; graph.len()] };
         let mut pending = Vec::new();
@@ -90,6 +95,27 @@ impl<'a> Owners<'a> {
     fn rank(&self, graph: &HeapGraph, object: ObjectId) -> Rank {
         self.ranks.get(graph.type_of(object).index()).copied().unwrap_or(Rank::Builtin)
     }
+}
+
+/// The instances whose dictionaries are new, though they themselves seem to be old: an instance keeps its dictionary, so
+/// this is another one of the same class at the address of one that is gone.
+fn replaced<'g>(
+    graph: &'g HeapGraph,
+    paths: &'g Paths,
+    new: &'g [ObjectId],
+) -> impl Iterator<Item = ObjectId> + use<'g> {
+    let name = graph.strings.find("__dict__");
+    let is_dict = move |owner: ObjectId, object: ObjectId| {
+        let shape = graph.shapes_of.get(owner.index()).copied().unwrap_or_default();
+        let mut edges = graph.referents.of(owner).iter().zip(graph.shapes.labels(shape));
+        edges.any(|(&to, label)| {
+            to == object && matches!(label, EdgeLabel::Attribute(at) if Some(at) == name)
+        })
+    };
+    let of_instance = |object: &&ObjectId| graph.flags_of(**object).has(ObjectFlags::NAMESPACE);
+    new.iter()
+        .filter(of_instance)
+        .filter_map(move |&object| paths.parent(object).filter(|&owner| is_dict(owner, object)))
 }
 
 /// What the class of a type says. A class in Python has functions among its names, or what only the

@@ -65,6 +65,34 @@ fn a_leak_of_plain_objects_is_not_hidden_by_a_few_new_instances() {
 }
 
 #[test]
+fn another_instance_at_the_address_of_one_that_is_gone_owns_its_dictionary() {
+    // A list that keeps the last ten, and a leak of as many bytes as their dictionaries have.
+    let app = |dicts_at: u64, rows: u64| {
+        let mut b = GraphBuilder::new();
+        let recent = b.object(0x100, "builtins.list", 136);
+        let leaked = b.object(0x110, "builtins.list", 136);
+        b.root(RootKind::Module, "app.recent", recent);
+        b.root(RootKind::Module, "app.leaked", leaked);
+        for n in 0..10 {
+            let request = b.object(0x1000 + n * 0x40, "app.Request", 48);
+            let fields = b.object(dicts_at + n * 0x80, "builtins.dict", 104);
+            b.flag(fields, ObjectFlags::NAMESPACE);
+            b.item(recent, u32::try_from(n).unwrap(), request);
+            b.attribute(request, "__dict__", fields);
+        }
+        for n in 0..rows {
+            let row = b.object(0x9000 + n * 0x80, "builtins.dict", 104);
+            b.item(leaked, u32::try_from(n).unwrap(), row);
+        }
+        b.build()
+    };
+    let found = ranked(&app(0x2000, 0), &app(0x4000, 8), Identity::SameProcess);
+    let first = found.first().unwrap();
+    assert_eq!((first.type_name.as_str(), first.held_objects), ("builtins.dict", 8));
+    assert_eq!(first.held_by.first().unwrap().path.root.name, "app.leaked");
+}
+
+#[test]
 fn an_object_that_grows_in_place_is_a_suspect() {
     let grown = |bytes| {
         let mut b = GraphBuilder::new();

@@ -233,6 +233,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_changes_all_the_time_must_be_right_at_one_look_of_many() {
+        let looks = std::cell::Cell::new(0);
+        let right_at = |nth: usize| {
+            looks.set(0);
+            look_again(&Words(Vec::new()), || {
+                looks.set(looks.get() + 1);
+                if looks.get() == nth { Ok(()) } else { Err(format!("look {}", looks.get())) }
+            })
+        };
+        assert_eq!((right_at(1), looks.get()), (Ok(()), 1));
+        assert_eq!((right_at(7), looks.get()), (Ok(()), 7));
+        assert_eq!(right_at(LOOKS + 1), Err(format!("look {LOOKS}")));
+    }
+
     /// `sys.__dict__`, `dict` and `type`, 0x40 bytes apart.
     fn objects(ob_type: usize) -> Words {
         let mut words = vec![0; 24];

@@ -61,7 +61,11 @@ impl<'a> GarbageJson<'a> {
             unreachable: garbage.unreachable,
             may_be_resurrected: garbage.may_be_resurrected,
             shallow_bytes: garbage.shallow_bytes(),
-            buffer_bytes: garbage.types.iter().map(|row| row.buffer_bytes).sum(),
+            buffer_bytes: garbage
+                .types
+                .iter()
+                .map(|row| row.buffer_bytes)
+                .fold(0, u64::saturating_add),
             types: garbage.types.iter().map(type_row).collect(),
             by: None,
             groups: None,

@@ -75,10 +75,10 @@ impl<'a> OrphansJson<'a> {
         });
         Self {
             process: &facts.process,
-            objects: orphans.iter().map(|row| row.objects).sum(),
-            shallow_bytes: orphans.iter().map(|row| row.shallow_bytes).sum(),
-            buffer_bytes: orphans.iter().map(|row| row.buffer_bytes).sum(),
-            lost: orphans.iter().map(|row| row.lost).sum(),
+            objects: orphans.iter().map(|row| row.objects).fold(0, u64::saturating_add),
+            shallow_bytes: orphans.iter().map(|row| row.shallow_bytes).fold(0, u64::saturating_add),
+            buffer_bytes: orphans.iter().map(|row| row.buffer_bytes).fold(0, u64::saturating_add),
+            lost: orphans.iter().map(|row| row.lost).fold(0, u64::saturating_add),
             types: types.collect(),
             blocks: facts.allocator.size_classes.iter().map(Into::into).collect(),
             allocator: &facts.allocator,
@@ -98,7 +98,7 @@ impl From<&SizeClassFacts> for BlocksJson {
             buffers: class.buffer_blocks,
             kept: class.kept_blocks,
             unexplained: class.unexplained_blocks,
-            unexplained_bytes: class.unexplained_blocks * class.block_bytes,
+            unexplained_bytes: class.unexplained_bytes(),
         }
     }
 }

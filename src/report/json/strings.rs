@@ -76,7 +76,7 @@ impl<'a> StringsJson<'a> {
         let totals = strings.map(|strings| TotalsJson {
             objects: strings.types.iter().map(|ty| ty.objects).sum(),
             distinct: strings.types.iter().map(|ty| ty.distinct).sum(),
-            shallow_bytes: strings.types.iter().map(|ty| ty.bytes).sum(),
+            shallow_bytes: strings.types.iter().map(|ty| ty.bytes).fold(0, u64::saturating_add),
             saved_bytes: strings.saved_bytes(),
             left_out: LeftOutJson {
                 objects: strings.left_out_objects,

@@ -45,7 +45,8 @@ pub fn write(
         table(out, garbage, by, layout)?;
     }
     if !garbage.uncollectable.is_empty() {
-        let objects: u64 = garbage.uncollectable.iter().map(|row| row.objects).sum();
+        let objects =
+            garbage.uncollectable.iter().map(|row| row.objects).fold(0, u64::saturating_add);
         writeln!(
             out,
             "\n{} objects are in gc.garbage: a collection found them and could not \

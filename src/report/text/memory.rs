@@ -101,8 +101,9 @@ fn malloc(memory: &MemoryFacts) -> String {
             malloc.allocator
         );
     }
-    let sum =
-        |of: &dyn Fn(&crate::facts::MallocArenaFacts) -> u64| malloc.arenas.iter().map(of).sum();
+    let sum = |of: &dyn Fn(&crate::facts::MallocArenaFacts) -> u64| {
+        malloc.arenas.iter().map(of).fold(0, u64::saturating_add)
+    };
     let (system, used): (u64, u64) =
         (sum(&|arena| arena.system_bytes), sum(&|arena| arena.used_bytes));
     format!(
@@ -122,7 +123,9 @@ fn counted(count: u64, what: &str) -> String {
 
 /// What is in memory, as far as that is known.
 fn total(memory: &MemoryFacts) -> u64 {
-    memory.rss_bytes.unwrap_or_else(|| memory.parts.iter().map(|part| part.bytes).sum())
+    memory
+        .rss_bytes
+        .unwrap_or_else(|| memory.parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add))
 }
 
 /// The parts in words.

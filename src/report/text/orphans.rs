@@ -25,8 +25,8 @@ pub fn write(
 
 fn lost(out: &mut dyn Write, orphans: &[OrphanFacts], layout: &Layout) -> io::Result<()> {
     let rows: Vec<&OrphanFacts> = orphans.iter().filter(|row| row.lost > 0).collect();
-    let count: u64 = rows.iter().map(|row| row.lost).sum();
-    let bytes: u64 = rows.iter().map(|row| row.lost_bytes).sum();
+    let count = rows.iter().map(|row| row.lost).fold(0, u64::saturating_add);
+    let bytes = rows.iter().map(|row| row.lost_bytes).fold(0, u64::saturating_add);
     if count == 0 {
         return writeln!(out, "No object is alive without anything that refers to it.");
     }
@@ -65,7 +65,7 @@ fn held(out: &mut dyn Write, orphans: &[OrphanFacts], layout: &Layout) -> io::Re
         return Ok(());
     }
     rows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
-    let count: u64 = rows.iter().map(|row| row.0).sum();
+    let count = rows.iter().map(|row| row.0).fold(0, u64::saturating_add);
     writeln!(out, "\n{} more are held by C code:", units::count(count))?;
     let mut table =
         Table::new(&[("count", Align::Right), ("type", Align::Left), ("place", Align::Name)]);
@@ -93,9 +93,10 @@ fn blocks(out: &mut dyn Write, allocator: &AllocatorFacts, layout: &Layout) -> i
         return writeln!(out, "\n{why}");
     }
     let classes = &allocator.size_classes;
-    let unexplained: u64 = classes.iter().map(|class| class.unexplained_blocks).sum();
-    let bytes: u64 = classes.iter().map(|class| class.unexplained_blocks * class.block_bytes).sum();
-    let used: u64 = classes.iter().map(|class| class.used_blocks()).sum();
+    let unexplained =
+        classes.iter().map(|class| class.unexplained_blocks).fold(0, u64::saturating_add);
+    let bytes = classes.iter().map(|class| class.unexplained_bytes()).fold(0, u64::saturating_add);
+    let used = classes.iter().map(|class| class.used_blocks()).fold(0, u64::saturating_add);
     writeln!(
         out,
         "\n{} of {} blocks of Python's allocator are unexplained ({}):",
@@ -106,7 +107,7 @@ fn blocks(out: &mut dyn Write, allocator: &AllocatorFacts, layout: &Layout) -> i
     let columns = ["size", "in use", "objects", "buffers", "kept", "unexplained", "free", "% free"];
     let mut table = Table::new(&columns.map(|name| (name, Align::Right)));
     let mut rows: Vec<_> = classes.iter().collect();
-    rows.sort_by_key(|class| std::cmp::Reverse(class.unexplained_blocks * class.block_bytes));
+    rows.sort_by_key(|class| std::cmp::Reverse(class.unexplained_bytes()));
     for class in rows.iter().take(layout.limit) {
         table.row([
             class.block_bytes.to_string(),

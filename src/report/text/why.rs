@@ -22,7 +22,7 @@ pub fn write(
 ) -> io::Result<()> {
     super::histogram::header(out, facts, layout)?;
     let objects: u64 = held_by.iter().map(|held| held.objects).sum();
-    let bytes: u64 = held_by.iter().map(|held| held.bytes).sum();
+    let bytes = held_by.iter().map(|held| held.bytes).fold(0, u64::saturating_add);
     let title = format!("{} {}, {}", units::count(objects), short_type(name), units::bytes(bytes));
     writeln!(out, "{}", layout.style.bold(&title.replace(char::is_control, "\u{fffd}")))?;
     for held in held_by.iter().take(layout.limit) {
