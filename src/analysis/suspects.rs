@@ -124,6 +124,8 @@ struct Search<'a> {
     owned: Vec<u64>,
     /// The same of each type, by step.
     steps: FxHashMap<StringId, Vec<u64>>,
+    /// The bytes of the new objects of each type that count for another type, by step.
+    elsewhere: FxHashMap<StringId, Vec<u64>>,
     /// The objects of each type that grew: those that own something, or where none does, all.
     members: FxHashMap<StringId, Vec<ObjectId>>,
 }
@@ -154,6 +156,7 @@ impl<'a> Search<'a> {
             owners,
             owned: vec![0; graph.len()],
             steps: FxHashMap::default(),
+            elsewhere: FxHashMap::default(),
             members: FxHashMap::default(),
         };
         for &object in &new {
@@ -181,10 +184,17 @@ impl<'a> Search<'a> {
         if let Some(Between { lineage: Some(lineage), .. }) = self.between {
             // An object that was there at first, and has grown since, is of no step.
             let Some(step) = lineage.born(object).checked_sub(1) else { return };
-            let steps = self.steps.entry(name_of(self.graph, owner)).or_default();
-            steps.resize(lineage.steps(), 0);
-            if let Some(sum) = steps.get_mut(step) {
-                *sum = sum.saturating_add(bytes);
+            let (name, of) = (name_of(self.graph, object), name_of(self.graph, owner));
+            let add = |to: &mut FxHashMap<StringId, Vec<u64>>, name| {
+                let steps = to.entry(name).or_default();
+                steps.resize(lineage.steps(), 0);
+                if let Some(sum) = steps.get_mut(step) {
+                    *sum = sum.saturating_add(bytes);
+                }
+            };
+            add(&mut self.steps, of);
+            if name != of {
+                add(&mut self.elsewhere, name);
             }
         }
     }
@@ -222,9 +232,16 @@ impl<'a> Search<'a> {
                 let is_steady = grew && steps.iter().all(|&bytes| bytes > 0);
                 (steps, is_steady)
             }
-            // Nothing new, or it is not known what is: objects grow in place.
+            // Nothing new counts for it, or it is not known what is new: objects grow in place.
             (Some(Between { growth, .. }), None) => {
-                (growth.bytes_by_step(&type_name), growth.grew_at_every_step(&type_name))
+                let mut steps = growth.bytes_by_step(&type_name);
+                let elsewhere = self.elsewhere.get(&name).map_or(&[][..], Vec::as_slice);
+                for (bytes, &counted) in steps.iter_mut().zip(elsewhere) {
+                    *bytes = bytes.saturating_sub(counted);
+                }
+                let is_steady =
+                    growth.grew_at_every_step(&type_name) && steps.iter().all(|&bytes| bytes > 0);
+                (steps, is_steady)
             }
         };
         Suspect {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::analysis::SortBy;
+use crate::analysis::histogram::Histogram;
 use crate::graph::{GraphBuilder, ObjectFlags, RootKind};
 
 /// A module with a cache of `sessions`, each with a dictionary and a text that is far bigger; and a
@@ -105,6 +107,40 @@ fn an_object_that_grows_in_place_is_a_suspect() {
     assert_eq!((first.objects_delta, first.bytes_delta), (0, 999_900));
     assert_eq!(first.held_by.first().unwrap().example, ObjectId(0));
     assert_eq!(first.held_by.first().unwrap().path.root.name, "main (app.py:1) log");
+}
+
+#[test]
+fn what_counts_for_the_class_that_brought_it_is_no_steady_growth_of_its_own() {
+    // A dictionary that filled at the first step, and a leak with a dictionary in each object.
+    let heap = |index_bytes: u64, leaked: u64| {
+        let mut b = GraphBuilder::new();
+        let index = b.object(0x100, "builtins.dict", index_bytes);
+        let list = b.object(0x110, "builtins.list", 56);
+        b.root(RootKind::Module, "app.index", index);
+        b.root(RootKind::Module, "app.leaked", list);
+        for n in 0..leaked {
+            let one = b.object(0x1000 + n * 0x100, "app.Leaked", 48);
+            let fields = b.object(0x1080 + n * 0x100, "builtins.dict", 104);
+            b.flag(fields, ObjectFlags::NAMESPACE);
+            b.item(list, u32::try_from(n).unwrap(), one);
+            b.attribute(one, "__dict__", fields);
+        }
+        b.build()
+    };
+    let heaps = [heap(64, 0), heap(18_456, 5), heap(18_456, 10), heap(18_456, 15)];
+    let (mut growth, mut lineage) = (Growth::default(), Lineage::default());
+    for heap in &heaps {
+        growth.push(&Histogram::new(heap, SortBy::Bytes));
+        lineage.push(heap, Identity::SameProcess);
+    }
+    let [first, .., last] = &heaps;
+    let between = Between { growth: &growth, lineage: Some(&lineage) };
+    let diff = Diff::new(first, last, Identity::SameProcess);
+    let found = suspects(last, &diff, Some(between));
+    let names: Vec<&str> = found.iter().map(|suspect| suspect.type_name.as_str()).collect();
+    assert_eq!(names, ["app.Leaked", "builtins.dict"]);
+    let rows: Vec<_> = found.iter().map(|it| (it.is_steady, it.steps.as_slice())).collect();
+    assert_eq!(rows, [(true, &[760, 760, 760][..]), (false, &[18_392, 0, 0][..])]);
 }
 
 #[test]
