@@ -1,7 +1,6 @@
 //! Which objects there are: everything that is reachable from the collector's lists and the roots.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
@@ -34,8 +33,6 @@ pub(super) struct Discovery<'a, 'o, M> {
     pub(super) types: &'a Types,
     pub(super) found: AddressSet,
     pub(super) namespaces: AddressSet,
-    /// Edges that lead to no object, to be counted once and not noted one by one.
-    dangling: AtomicU64,
     pub(super) anomalies: Anomalies,
 }
 
@@ -70,8 +67,7 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
         found: AddressSet,
         namespaces: AddressSet,
     ) -> Self {
-        let dangling = AtomicU64::new(0);
-        Self { objects, types, found, namespaces, dangling, anomalies: Anomalies::default() }
+        Self { objects, types, found, namespaces, anomalies: Anomalies::default() }
     }
 
     /// Finds everything that `seeds` lead to. Objects of unknown C types are searched last, since
@@ -85,10 +81,6 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
             left = self.scan(&scanned.followed, true);
             left.append(&mut self.scan(&scanned.guessed, false));
             scanned = Scanned::default();
-        }
-        let dangling = self.dangling.load(Ordering::Relaxed);
-        if dangling > 0 {
-            self.anomalies.add("a reference leads out of the target's memory", dangling, &[]);
         }
         Discovered { objects: self.found, namespaces: self.namespaces, anomalies: self.anomalies }
     }
@@ -132,9 +124,14 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
                 share.anomalies.note("an object that is referred to has been freed", object);
                 continue;
             }
-            let mut sink = Found { discovery: self, left: &mut share.left, guessed: false };
+            let mut sink =
+                Found { discovery: self, left: &mut share.left, guessed: false, dangling: 0 };
             if let Err(error) = self.objects.referents(object, &ty, false, &mut sink) {
                 share.anomalies.note(error.kind(), object);
+            }
+            if sink.dangling > 0 {
+                let kind = "a reference leads out of the target's memory";
+                share.anomalies.add(kind, sink.dangling, &[object]);
             }
             match sink.guessed {
                 true => share.scanned.guessed.push(object),
@@ -222,6 +219,8 @@ struct Found<'d, 'a, 'o, 's, M> {
     left: &'s mut Vec<Addr>,
     /// What the object visits is not known.
     guessed: bool,
+    /// Edges that lead to no object.
+    dangling: u64,
 }
 
 impl<M: Memory> Found<'_, '_, '_, '_, M> {
@@ -229,9 +228,7 @@ impl<M: Memory> Found<'_, '_, '_, '_, M> {
         match self.discovery.found.insert(target) {
             Some(true) => self.left.push(target),
             Some(false) => {}
-            None => {
-                self.discovery.dangling.fetch_add(1, Ordering::Relaxed);
-            }
+            None => self.dangling += 1,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `numpy.ndarray` (`numpy/ndarraytypes.h`, the same in numpy 1 and 2). It has no `tp_traverse`,
 //! so everything that it owns is hidden from the collector.
 
-use super::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
+use super::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight, TypeInfo};
 use crate::addr::Addr;
 use crate::target::memory::Memory;
 
@@ -93,6 +93,7 @@ impl<M: Memory> Objects<'_, M> {
     pub(super) fn ndarray_referents(
         &self,
         object: Addr,
+        ty: &TypeInfo,
         sink: &mut impl EdgeSink,
     ) -> Result<(), DecodeError> {
         let attribute = |name| Label::Attribute(Name::Known(name));
@@ -100,7 +101,8 @@ impl<M: Memory> Objects<'_, M> {
         self.field(object + BASE, hide, attribute("base"), sink)?;
         self.field(object + DESCR, hide, attribute("dtype"), sink)?;
         let view = self.array_view(object)?;
-        if view.owns_data {
+        // numpy below 1.22 has no such field: there the object ends before it.
+        if view.owns_data && self.native_base(ty).tp_basicsize > MEM_HANDLER {
             self.field(object + MEM_HANDLER, hide, Label::Field("mem_handler"), sink)?;
         }
         // A view's items are those of its base, which owns them. What is owned is without gaps, in

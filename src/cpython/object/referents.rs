@@ -118,7 +118,7 @@ impl<M: Memory> Objects<'_, M> {
             }
             Native::SimpleQueue => self.simple_queue_referents(object, sink),
             Native::Element(_) => self.element_referents(object, sink),
-            Native::NdArray => self.ndarray_referents(object, sink),
+            Native::NdArray => self.ndarray_referents(object, ty, sink),
             Native::Scan | Native::Module | Native::ForeignType => Ok(()),
         }
     }
