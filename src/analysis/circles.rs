@@ -233,8 +233,7 @@ impl Stuck {
     /// With all references counted, hidden ones too, what has none from outside of a cycle is held
     /// by itself alone; if the collector would not free it, nothing ever does.
     fn new(graph: &HeapGraph, collection: &Collection) -> Self {
-        use super::references::{found_references, unexplained};
-        let found = found_references(graph);
+        let found = graph.found_references();
         let mut alive = vec![false; graph.len()];
         let mut left: Vec<ObjectId> = Vec::new();
         let reach = |object: ObjectId, alive: &mut Vec<bool>, left: &mut Vec<ObjectId>| {
@@ -249,7 +248,7 @@ impl Stuck {
             reach(root.object, &mut alive, &mut left);
         }
         for object in graph.ids() {
-            if unexplained(graph, object, &found).is_none_or(|count| count > 0) {
+            if graph.unexplained_references(object, &found).is_none_or(|count| count > 0) {
                 reach(object, &mut alive, &mut left);
             }
         }

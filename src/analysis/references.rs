@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::graph::{HeapGraph, ObjectFlags, ObjectId, RootKind};
+use crate::graph::{HeapGraph, ObjectId};
 
 /// One reference to an object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,45 +45,10 @@ pub fn referrers(
     found
 }
 
-/// How many references to each object were found: from objects, and from the roots that count.
-#[must_use]
-pub fn found_references(graph: &HeapGraph) -> Vec<u64> {
-    let mut counts = vec![0_u64; graph.len()];
-    let rooted = graph.roots.iter().filter(|root| root.kind.is_counted()).map(|root| root.object);
-    // The table of interned strings does not count for what it holds (`PyUnicode_InternInPlace`).
-    let uncounted = graph.roots.iter().filter(|root| root.kind == RootKind::Interned);
-    let uncounted: Vec<ObjectId> = uncounted.map(|root| root.object).collect();
-    for holder in graph.ids().filter(|holder| !uncounted.contains(holder)) {
-        let hidden = graph.hidden_referents.of(holder).iter();
-        for target in graph.referents.of(holder).iter().chain(hidden) {
-            if let Some(count) = counts.get_mut(target.index()) {
-                *count += 1;
-            }
-        }
-    }
-    for target in rooted {
-        if let Some(count) = counts.get_mut(target.index()) {
-            *count += 1;
-        }
-    }
-    counts
-}
-
-/// The refcount of an object less the references that were found; unknown for immortal ones.
-#[must_use]
-pub fn unexplained(graph: &HeapGraph, object: ObjectId, found: &[u64]) -> Option<i64> {
-    if graph.flags_of(object).has(ObjectFlags::IMMORTAL) {
-        return None;
-    }
-    let refcount = graph.refcounts.get(object.index()).copied().unwrap_or_default();
-    let found = found.get(object.index()).copied().unwrap_or_default();
-    Some(i64::from(refcount).saturating_sub_unsigned(found))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::GraphBuilder;
+    use crate::graph::{GraphBuilder, RootKind};
 
     #[test]
     fn references_are_counted_with_roots_and_told_with_labels() {
@@ -97,8 +62,8 @@ mod tests {
         builder.refcount(item, 5);
         let graph = builder.build();
         let id = graph.find(item).unwrap();
-        let found = found_references(&graph);
-        assert_eq!(unexplained(&graph, id, &found), Some(2));
+        let found = graph.found_references();
+        assert_eq!(graph.unexplained_references(id, &found), Some(2));
         let all = referrers(&graph, &[id], 1);
         let (list, count) = all.get(&id).unwrap();
         assert_eq!(*count, 2);

@@ -12,6 +12,7 @@ mod csr;
 mod held_by_c;
 mod ids;
 mod interner;
+mod references;
 mod root;
 mod row_set;
 mod shape;

@@ -264,12 +264,18 @@ impl<M: Memory> Build<'_, '_, M> {
 
     /// The roots whose objects were found, and what C code holds beside them.
     fn add_roots(&self, roots: &[RawRoot], graph: &mut HeapGraph) {
+        let mut doubtful = Vec::new();
         for root in roots {
             if let Some(object) = self.discovered.objects.rank(root.target).map(ObjectId) {
                 let name = graph.strings.intern(&root.name);
-                graph.roots.push(Root { kind: root.kind, name, object, thread: root.thread });
+                let found = Root { kind: root.kind, name, object, thread: root.thread };
+                match root.is_doubtful {
+                    true => doubtful.push(found),
+                    false => graph.roots.push(found),
+                }
             }
         }
+        graph.root_if_unexplained(doubtful);
         graph.root_what_c_holds();
     }
 }

@@ -70,11 +70,19 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
         Self { objects, types, found, namespaces, anomalies: Anomalies::default() }
     }
 
-    /// Finds everything that `seeds` lead to. Objects of unknown C types are searched last, since
-    /// what is found in them has to be weighed.
-    pub(super) fn run(mut self, seeds: &[Addr]) -> Discovered {
-        let mut left: Vec<Addr> =
+    /// Finds everything that `seeds` lead to, and those of `doubtful` that are objects. Objects of
+    /// unknown C types are searched last, since what is found in them has to be weighed.
+    pub(super) fn run(mut self, seeds: &[Addr], doubtful: &[Addr]) -> Discovered {
+        let left: Vec<Addr> =
             seeds.iter().copied().filter(|&seed| self.found.insert(seed) == Some(true)).collect();
+        self.spread(left);
+        let left = self.weigh(doubtful);
+        self.spread(left);
+        Discovered { objects: self.found, namespaces: self.namespaces, anomalies: self.anomalies }
+    }
+
+    /// Finds everything that new objects lead to.
+    fn spread(&mut self, mut left: Vec<Addr>) {
         let mut scanned = Scanned::default();
         while !left.is_empty() {
             self.close(left, &mut scanned);
@@ -82,7 +90,17 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
             left.append(&mut self.scan(&scanned.guessed, false));
             scanned = Scanned::default();
         }
-        Discovered { objects: self.found, namespaces: self.namespaces, anomalies: self.anomalies }
+    }
+
+    /// Those of some addresses at which there is an object that nothing has led to.
+    fn weigh(&self, doubtful: &[Addr]) -> Vec<Addr> {
+        let mut types = TypeCache::new(self.types);
+        let is_new = |word: &Addr| {
+            !self.found.contains(*word)
+                && self.looks_alive(*word, &mut types)
+                && self.found.insert(*word) == Some(true)
+        };
+        doubtful.iter().copied().filter(is_new).collect()
     }
 
     /// The closure over exact references.

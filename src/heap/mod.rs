@@ -13,6 +13,7 @@ mod discover;
 mod gc_lists;
 mod join;
 mod native;
+mod pending;
 mod reader;
 mod recover;
 mod roots;
@@ -46,7 +47,7 @@ use blocks::Blocks;
 use build::Build;
 use discover::Discovery;
 use gc_lists::{Collector, Tracked};
-use roots::RootFinder;
+use roots::{RawRoot, RootFinder};
 use types::Types;
 
 /// How many tracked objects are looked at to see how the allocator was set up.
@@ -144,6 +145,73 @@ pub fn is_collecting(memory: &impl Memory, found: &Found, limits: Limits) -> boo
         .any(|collector| collector.is_collecting(&objects))
 }
 
+/// What a walk begins with: what the collectors know, and the roots.
+struct Beginning {
+    tracked: Tracked,
+    roots: Vec<RawRoot>,
+    generations: Vec<GenerationFacts>,
+    gc_enabled: Option<bool>,
+    anomalies: Anomalies,
+}
+
+impl Beginning {
+    /// Reads the collector's lists and the roots of all interpreters.
+    fn of(
+        memory: &impl Memory,
+        map: &MemoryMap,
+        found: &Found,
+        limits: Limits,
+        interpreters: &[Addr],
+    ) -> Self {
+        let generations = std::array::from_fn(|_| objects_of(map));
+        let mut beginning = Self {
+            tracked: Tracked { generations, objects: Vec::new(), broken: false },
+            roots: Vec::new(),
+            generations: Vec::new(),
+            gc_enabled: None,
+            anomalies: Anomalies::default(),
+        };
+        let mut known = found.known;
+        for &interpreter in interpreters.iter().rev() {
+            known.interpreter = interpreter;
+            let objects = Objects { memory, layout: &found.layout, limits, known, code: None };
+            let collector = Collector::of(&objects, found.runtime, interpreter);
+            // Up to 3.8 all interpreters share one collector: its lists are walked once.
+            let is_first = beginning.roots.is_empty();
+            if let Some(collector) = collector
+                && (is_first || !found.layout.has.gc_in_runtime)
+            {
+                collector.walk(&objects, &mut beginning.tracked, &mut beginning.anomalies);
+                if is_first {
+                    beginning.generations = collector.facts(&objects);
+                    beginning.gc_enabled = collector.is_enabled(&objects);
+                }
+            }
+            let mut finder = RootFinder::new(&objects);
+            if is_first {
+                finder.runtime(found.runtime);
+            }
+            finder.interpreter(interpreter, collector);
+            finder.static_types();
+            beginning.roots.append(&mut finder.roots);
+            beginning.anomalies.merge(&finder.anomalies);
+        }
+        beginning
+    }
+}
+
+/// What the roots lead to that are doubtful, or those that are not.
+fn targets(roots: &[RawRoot], is_doubtful: bool) -> Vec<Addr> {
+    let wanted = roots.iter().filter(|root| root.is_doubtful == is_doubtful);
+    wanted.map(|root| root.target).collect()
+}
+
+/// An empty set for the objects of a process.
+fn objects_of(map: &MemoryMap) -> AddressSet {
+    let readable = map.iter().filter(|mapping| mapping.read).map(|mapping| mapping.range);
+    AddressSet::covering(ranges(readable))
+}
+
 /// Walks the heap of a process whose memory stands still.
 pub fn walk(
     memory: &impl Memory,
@@ -153,36 +221,8 @@ pub fn walk(
 ) -> Walked {
     let limits = options.limits;
     let interpreters = interpreters(memory, found, limits);
-    let readable = || map.iter().filter(|mapping| mapping.read).map(|mapping| mapping.range);
-    let set = || AddressSet::covering(ranges(readable()));
-    let generations_of = [set(), set(), set(), set()];
-    let mut tracked = Tracked { generations: generations_of, objects: Vec::new(), broken: false };
-    let mut anomalies = Anomalies::default();
-    let mut roots = Vec::new();
-    let mut generations = Vec::new();
-    let mut gc_enabled = None;
-    let mut known = found.known;
-    for &interpreter in interpreters.iter().rev() {
-        known.interpreter = interpreter;
-        let objects = Objects { memory, layout: &found.layout, limits, known, code: None };
-        let collector = Collector::of(&objects, found.runtime, interpreter);
-        // Up to 3.8 all interpreters share one collector: its lists are walked once.
-        let is_first = roots.is_empty();
-        if let Some(collector) = collector
-            && (is_first || !found.layout.has.gc_in_runtime)
-        {
-            collector.walk(&objects, &mut tracked, &mut anomalies);
-            if is_first {
-                generations = collector.facts(&objects);
-                gc_enabled = collector.is_enabled(&objects);
-            }
-        }
-        let mut finder = RootFinder::new(&objects);
-        finder.interpreter(interpreter, collector);
-        finder.static_types();
-        roots.append(&mut finder.roots);
-        anomalies.merge(&finder.anomalies);
-    }
+    let Beginning { mut tracked, roots, generations, gc_enabled, mut anomalies } =
+        Beginning::of(memory, map, found, limits, &interpreters);
     let code = code(memory, found, limits);
     let objects =
         Objects { memory, layout: &found.layout, limits, known: found.known, code: Some(&code) };
@@ -196,14 +236,14 @@ pub fn walk(
         tracing::debug!(recovered, "the lists of the collector do not say all");
     }
     let samples: Vec<Addr> = tracked.objects.iter().take(SAMPLES).copied().collect();
-    let mut seeds: Vec<Addr> = roots.iter().map(|root| root.target).collect();
+    let (mut seeds, doubtful) = (targets(&roots, false), targets(&roots, true));
     seeds.append(&mut tracked.objects);
     let discovered = code.settle_traversals(|| {
-        let namespaces = set();
+        let namespaces = objects_of(map);
         for root in roots.iter().filter(|root| root.namespace) {
             namespaces.insert(root.target);
         }
-        Discovery::new(&objects, &types, set(), namespaces).run(&seeds)
+        Discovery::new(&objects, &types, objects_of(map), namespaces).run(&seeds, &doubtful)
     });
     drop(seeds);
     let build = Build {

@@ -4,6 +4,7 @@
 use rustc_hash::FxHashSet;
 
 use super::gc_lists::Collector;
+use super::pending;
 use crate::addr::Addr;
 use crate::cpython::object::{DecodeError, EdgeSink, FrameView, Label, Name, Objects, Run, Sight};
 use crate::graph::{Anomalies, RootKind};
@@ -19,6 +20,8 @@ pub(super) struct RawRoot {
     pub(super) namespace: bool,
     /// `threading.get_ident()` of the thread whose frame or state it is.
     pub(super) thread: Option<u64>,
+    /// It may be none: there need not be an object, or nobody need count it.
+    pub(super) is_doubtful: bool,
 }
 
 /// Finds the roots of all interpreters.
@@ -35,8 +38,8 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
 
     fn add(&mut self, kind: RootKind, name: &str, target: Addr, namespace: bool) {
         if !target.is_null() {
-            let thread = None;
-            self.roots.push(RawRoot { kind, name: name.to_owned(), target, namespace, thread });
+            let (thread, is_doubtful, name) = (None, false, name.to_owned());
+            self.roots.push(RawRoot { kind, name, target, namespace, thread, is_doubtful });
         }
     }
 
@@ -110,6 +113,9 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
         if let Some(offset) = at.atexit {
             self.atexit(interpreter + offset);
         }
+        if let Some(offset) = at.ceval_pending {
+            self.pending_calls(interpreter + offset);
+        }
         self.threads(interpreter);
     }
 
@@ -136,6 +142,28 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
                 let name = "atexit callback";
                 self.add_field(RootKind::Interpreter, name, callback, Some(field));
             }
+        }
+    }
+
+    /// What the runtime holds for all interpreters.
+    pub(super) fn runtime(&mut self, runtime: Addr) {
+        let at = self.objects.layout.at.runtime;
+        for queue in [at.ceval_pending, at.pending_mainthread].into_iter().flatten() {
+            self.pending_calls(runtime + queue);
+        }
+    }
+
+    /// What calls are waiting for that other threads have asked for.
+    fn pending_calls(&mut self, queue: Addr) {
+        let Some(found) = pending::arguments(self.objects.memory, self.objects.layout, queue)
+        else {
+            return self.anomalies.note("a queue of pending calls makes no sense", queue);
+        };
+        for target in found.into_iter().filter(|target| !target.is_null()) {
+            // The name says it, wherever it is shown: nothing tells that the argument is an object.
+            let (kind, name) = (RootKind::Interpreter, "pending call (inferred)".to_owned());
+            let (namespace, thread, is_doubtful) = (false, None, true);
+            self.roots.push(RawRoot { kind, name, target, namespace, thread, is_doubtful });
         }
     }
 
@@ -327,9 +355,9 @@ impl<M: Memory> EdgeSink for FrameRoots<'_, '_, M> {
             Label::Field(name) => (name.to_owned(), false),
             _ => ("stack".to_owned(), false),
         };
-        let name = format!("{} {what}", self.place);
-        let thread = None;
-        self.found.push(RawRoot { kind: RootKind::Frame, name, target, namespace, thread });
+        let (kind, name) = (RootKind::Frame, format!("{} {what}", self.place));
+        let (thread, is_doubtful) = (None, false);
+        self.found.push(RawRoot { kind, name, target, namespace, thread, is_doubtful });
     }
 
     fn in_run(&mut self, sight: Sight, target: Addr, _: Run, nth: u32) {

@@ -10,6 +10,7 @@ mod arrays;
 mod bad_input;
 mod blocks;
 mod c_held;
+mod calls;
 mod containers;
 mod core_files;
 mod cow;

@@ -14,6 +14,7 @@ use crate::support::report::Difference;
 /// The fixtures whose heap stands still, so that every number must be equal.
 const FIXTURES: &[(&str, &[&str])] = &[
     ("empty", &[]),
+    ("calls", &[]),
     ("containers", &[]),
     ("exceptions", &[]),
     ("frozen", &[]),

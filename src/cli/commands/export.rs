@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::analysis::references::found_references;
 use crate::analysis::retained::{self, Cut};
 use crate::analysis::{Dominators, HeldTree, Paths, Selection};
 use crate::cli::args::{ExportArgs, Format};
@@ -110,14 +109,14 @@ fn of_heap(
         Format::Folded => folded::write(out, &profile())?,
         Format::Dot => picture(out, args, graph, selection)?,
         Format::Csv => {
-            let found = found_references(graph);
+            let found = graph.found_references();
             csv::objects_heading(out)?;
             for object in graph.ids().filter(|&object| selection.has(object)) {
                 csv::object(out, &ObjectJson::new(graph, object, &found))?;
             }
         }
         Format::Jsonl => {
-            let found = found_references(graph);
+            let found = graph.found_references();
             json::write(out, "export", Head {})?;
             for object in graph.ids().filter(|&object| selection.has(object)) {
                 let object = ObjectJson::new(graph, object, &found);

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use crate::analysis::references::{found_references, referrers};
+use crate::analysis::references::referrers;
 use crate::analysis::{Groups, Histogram, Selection, SortBy, TypeMatch, diff, lookup};
 use crate::cli::args::{GroupKey, ObjectsArgs};
 use crate::cli::{Context, operands, selecting};
@@ -39,7 +39,7 @@ pub(super) fn run(args: &ObjectsArgs, context: &mut Context<'_>) -> Result<(), E
     let chosen = graph.ids().filter(|&object| is_meant(object));
     if args.read.output.json {
         json::write(context.out, "objects", Head {})?;
-        let found = found_references(graph);
+        let found = graph.found_references();
         for object in chosen {
             serde_json::to_writer(&mut *context.out, &ObjectJson::new(graph, object, &found))
                 .map_err(std::io::Error::from)?;

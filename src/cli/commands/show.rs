@@ -1,7 +1,7 @@
 //! `pyheap show`.
 
 use crate::analysis::lookup;
-use crate::analysis::references::{found_references, referrers};
+use crate::analysis::references::referrers;
 use crate::cli::args::ShowArgs;
 use crate::cli::{Context, operands};
 use crate::error::Error;
@@ -21,7 +21,7 @@ pub(super) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<(), Erro
     let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let graph = &snapshot.graph;
     let object = lookup::find_object(graph, address)?;
-    let found = found_references(graph);
+    let found = graph.found_references();
     let most = if args.read.output.json { usize::MAX } else { args.read.output.limit };
     let holders = referrers(graph, &[object], most).remove(&object).unwrap_or_default();
     if args.read.output.json {

@@ -225,12 +225,14 @@ structures! {
     /// `_PyRuntimeState` (`Include/internal/pycore_runtime_structs.h`).
     Runtime from "_PyRuntimeState" {
         sizeof, interpreters_head = "interpreters.head", interpreters_main = "interpreters.main";
-        gc, ceval_gil = "ceval.gil", interpreter_leaks = "obmalloc.interpreter_leaks",
+        gc, ceval_gil = "ceval.gil", ceval_pending = "ceval.pending",
+        pending_mainthread = "ceval.pending_mainthread",
+        interpreter_leaks = "obmalloc.interpreter_leaks",
     }
     /// `PyInterpreterState` (`Include/internal/pycore_interp_structs.h`).
     Interpreter from "PyInterpreterState" {
         sizeof, next, id, sysdict, builtins;
-        gc, ceval_gil = "ceval.gil", threads_head = "threads.head", tstate_head, modules,
+        gc, ceval_gil = "ceval.gil", ceval_pending = "ceval.pending", threads_head = "threads.head", tstate_head, modules,
         imports_modules = "imports.modules", imports_modules_by_index = "imports.modules_by_index",
         modules_by_index, imports_importlib = "imports.importlib", importlib,
         imports_import_func = "imports.import_func", import_func,
@@ -260,6 +262,10 @@ structures! {
         arenas = "mgmt.arenas", maxarenas = "mgmt.maxarenas",
         raw_allocated_blocks = "mgmt.raw_allocated_blocks",
     }
+    /// `struct _pending_calls` (`Include/internal/pycore_ceval_state.h`): a ring of calls.
+    PendingCalls from "_pending_calls" { ; npending, calls, first, last, next }
+    /// `struct _pending_call`.
+    PendingCall from "_pending_call" { ; sizeof, arg }
     /// `struct atexit_state` (`Include/internal/pycore_atexit.h`), 3.10 and later.
     AtexitState from "atexit_state" { ; callbacks, ncallbacks }
     /// `PyThreadState` (`Include/cpython/pystate.h`).
@@ -340,6 +346,8 @@ pub struct Structures {
     pub task: Task,
     pub hamt_array: HamtArray,
     pub hamt_bitmap: HamtBitmap,
+    pub pending_calls: PendingCalls,
+    pub pending_call: PendingCall,
     pub atexit_state: AtexitState,
     pub stg_dict: StgDict,
     pub stg_info: StgInfo,
@@ -422,6 +430,8 @@ impl Structures {
             task: Task::from(offsets)?,
             hamt_array: HamtArray::from(offsets)?,
             hamt_bitmap: HamtBitmap::from(offsets)?,
+            pending_calls: PendingCalls::from(offsets)?,
+            pending_call: PendingCall::from(offsets)?,
             atexit_state: AtexitState::from(offsets)?,
             stg_dict: StgDict::from(offsets)?,
             stg_info: StgInfo::from(offsets)?,

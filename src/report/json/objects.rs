@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::analysis::references::{Referrer, unexplained};
+use crate::analysis::references::Referrer;
 use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, ShapeColumn};
 use crate::report::text;
 
@@ -59,7 +59,7 @@ impl<'a> ObjectJson<'a> {
             generation: tracked.then(|| flags.generation()),
             immortal: flags.has(ObjectFlags::IMMORTAL),
             refcount: graph.refcounts.get(object.index()).copied().unwrap_or_default(),
-            unexplained_refs: unexplained(graph, object, found),
+            unexplained_refs: graph.unexplained_references(object, found),
             shallow_bytes: graph.shallow_bytes_of(object),
             payload_bytes: graph.payload_bytes.get(&object).copied().unwrap_or_default(),
             buffer_bytes: graph.buffer_bytes.get(&object).copied().unwrap_or_default(),

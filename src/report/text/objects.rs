@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use rustc_hash::FxHashMap;
 
 use super::{allocation, path};
-use crate::analysis::references::{Referrer, unexplained};
+use crate::analysis::references::Referrer;
 use crate::graph::{HeapGraph, ObjectFlags, ObjectId};
 use crate::report::table::{Align, Table};
 use crate::report::{Layout, short_type, units};
@@ -85,7 +85,7 @@ pub fn show(
     let buffers = graph.buffers_of(object);
     let shallow = units::bytes(graph.shallow_bytes_of(object));
     writeln!(out, "  size      {shallow} shallow, {} in buffers", units::bytes(buffers))?;
-    let explained = match unexplained(graph, object, found) {
+    let explained = match graph.unexplained_references(object, found) {
         Some(0) => ", all found".to_owned(),
         Some(rest) => format!(", {} not found", units::signed_count(rest)),
         None => String::new(),
