@@ -22,6 +22,10 @@ pub mod residency;
 mod sharing;
 pub mod smaps;
 mod stat;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "only a fork in the target needs it, which is of x86_64")
+)]
 mod sys;
 pub mod threads;
 mod tracer;

@@ -62,6 +62,10 @@ impl Tracer {
     }
 
     /// The threads that stand still and are not about to receive a signal.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "only a fork in the target needs it, which is of x86_64")
+    )]
     pub(super) fn quiet(&self) -> impl Iterator<Item = i32> {
         let quiet = |thread| matches!(thread, Thread::Stopped { signal: 0 });
         self.threads.iter().filter(move |&(_, &thread)| quiet(thread)).map(|(&tid, _)| tid)

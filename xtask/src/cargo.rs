@@ -53,7 +53,11 @@ pub(crate) fn test(workspace: &Path) -> Result<()> {
     outcome
 }
 
-fn cargo(workspace: &Path, args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+/// Runs cargo in the workspace.
+///
+/// # Errors
+/// If it cannot be run, or fails.
+pub(crate) fn cargo(workspace: &Path, args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     println!("$ cargo {}", args.join(" "));
     let program = std::env::var_os("CARGO");
     let program = program.as_deref().unwrap_or_else(|| OsStr::new("cargo"));

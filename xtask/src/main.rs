@@ -1,5 +1,6 @@
 //! The project's chores: `cargo xtask help` lists them. What CI does is `cargo xtask ci`, nothing else.
 
+mod aarch64;
 mod apps;
 mod cargo;
 mod debian;
@@ -44,7 +45,9 @@ enum Chore {
     Lint,
     /// Fetch what the tests need, build, and run all tests.
     Test,
-    /// `lint` and `test`.
+    /// Compile for aarch64, which no test runs on.
+    Aarch64,
+    /// `lint`, `aarch64` and `test`.
     Ci,
 }
 
@@ -69,9 +72,11 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Layouts(arguments) => layouts::run(&workspace, arguments),
         Chore::Pictures(arguments) => pictures::draw(&workspace, arguments),
         Chore::Lint => cargo::lint(&workspace),
+        Chore::Aarch64 => aarch64::check(&workspace),
         Chore::Test => cargo::test(&workspace),
         Chore::Ci => {
             cargo::lint(&workspace)?;
+            aarch64::check(&workspace)?;
             cargo::test(&workspace)
         }
     }
