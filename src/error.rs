@@ -10,7 +10,9 @@ use crate::record::RecordError;
 use crate::recording::RecordingError;
 use crate::snapshot::SnapshotError;
 use crate::take::TakeError;
-use crate::target::{AttachError, CoreError, CowError, Failure, Finding, PauseError};
+use crate::target::{
+    AttachError, CoreError, CowError, Failure, Finding, PauseError, called_inside,
+};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -226,6 +228,11 @@ fn take_hint(error: &TakeError) -> Option<String> {
         TakeError::Cow(error) if error.failure() == Failure::Refused => Some(
             "--pause stop works without a fork: the target stands still while it is copied".into(),
         ),
+        TakeError::Attach(AttachError::NoSuchProcess { pid })
+            if !called_inside(*pid).is_empty() =>
+        {
+            Some(inside(*pid))
+        }
         TakeError::Attach(error) if error.failure() == Failure::NotPython => {
             Some("pyheap ps lists the Python processes".to_owned())
         }
@@ -238,6 +245,17 @@ fn take_hint(error: &TakeError) -> Option<String> {
         TakeError::Discovery(error) => error.advice().map(str::to_owned),
         _ => None,
     }
+}
+
+/// Which processes have a number in a container.
+fn inside(pid: u32) -> String {
+    let lines: Vec<String> = called_inside(pid)
+        .into_iter()
+        .map(|outside| {
+            format!("-p {outside} is process {pid} inside its container (pid namespace)")
+        })
+        .collect();
+    lines.join("\n")
 }
 
 /// The causes that were found, each with what fixes it.

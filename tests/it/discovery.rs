@@ -110,11 +110,11 @@ fn a_second_copy_of_the_runtime_as_data() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn another_mount_and_pid_namespace() -> Result<()> {
+/// Reads a Python below `unshare` in every mode.
+fn read_unshared(options: &[&str]) -> Result<()> {
     let python = installed()?.pop().context("no interpreter")?;
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]).args(options);
     let target = match Target::ready(command.arg(&python.executable).args(["-c", WAIT])) {
         Ok(target) => target,
         Err(error) if std::env::var_os("CI").is_none() => {
@@ -126,6 +126,53 @@ fn another_mount_and_pid_namespace() -> Result<()> {
     let id = target.0.id();
     let inside = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
     read(inside.trim())?;
+    for mode in [&["--pause", "cow"][..], &["--nonblocking"]] {
+        let args = [&["snapshot", "--json", "-p", inside.trim()], mode].concat();
+        let document = Run::of(Path::new(env!("CARGO_BIN_EXE_pyheap")), &args)?.json()?;
+        ensure!(document["totals"]["objects"].as_u64() > Some(5_000), "{options:?} {mode:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn another_mount_and_pid_namespace() -> Result<()> {
+    read_unshared(&[])
+}
+
+#[test]
+fn another_user_namespace() -> Result<()> {
+    read_unshared(&["--user", "--map-root-user"])
+}
+
+#[test]
+fn a_number_inside_a_container_is_translated() -> Result<()> {
+    let python = installed()?.pop().context("no interpreter")?;
+    // A number that nothing has out here.
+    let limit: u32 = std::fs::read_to_string("/proc/sys/kernel/pid_max")?.trim().parse()?;
+    let inside = (limit / 2..limit)
+        .rfind(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+        .context("all numbers are taken")?;
+    let script = format!(
+        "echo {} > /proc/sys/kernel/ns_last_pid; exec 3<&0; \"$0\" -c \"$1\" <&3 & wait",
+        inside - 1
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
+    let target = match Target::ready(command.arg(script).arg(&python.executable).arg(WAIT)) {
+        Ok(target) => target,
+        Err(error) if std::env::var_os("CI").is_none() => {
+            println!("no namespaces here: {error}");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let run = Run::of(pyheap(), &["snapshot", "-p", &inside.to_string()])?;
+    run.expect(4, &["inside its container"])?;
+    let hint =
+        run.stderr.lines().find_map(|line| line.strip_prefix("hint: -p ")).context("no hint")?;
+    let outside = hint.split_whitespace().next().context("no number")?;
+    read(outside)?;
+    drop(target);
     Ok(())
 }
 
