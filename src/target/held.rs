@@ -1,6 +1,7 @@
 //! The processes that stand still because of us: all of them run again when pyheap ends before its work does.
 //!
-//! The kernel would let them go as well, but a signal that a thread of theirs was about to receive would be lost.
+//! The kernel would let them go as well, but only when the tracing threads have ended, which is after this program has
+//! said what it has to say.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -10,27 +10,31 @@ use nix::libc;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr;
 
-/// What a wait for a tracee came back with.
+/// What a look at a tracee came back with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// No tracee of this thread has anything to report now.
+    /// It has nothing to report now.
     Nothing,
-    /// This thread has no tracee left.
+    /// It is no tracee of this thread any more.
     NoTracee,
-    /// The thread is about to receive `signal`, and stopped before it does.
-    Signal { tid: i32, signal: i32 },
-    /// The thread stopped because it was told to, or with its whole group.
-    Event { tid: i32 },
+    /// It is about to receive a signal, and stopped before it does.
+    Signal(i32),
+    /// It stopped because it was told to, or with its whole group.
+    Event,
 }
 
-/// Asks, without blocking, for one stop of a tracee of the calling thread. Ends are not asked
-/// for: a target that is our child is to be waited for by whoever started it.
-pub(super) fn wait_for_tracee() -> Result<Wait, Errno> {
-    let flags = libc::WSTOPPED | libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG;
+/// Looks, without blocking, whether a tracee of the calling thread has stopped. Its end is not asked for: a target that
+/// is our child is to be waited for by whoever started it.
+///
+/// The report stays where it is (`WNOWAIT`). To take it would take the signal that the tracee is about to receive as well
+/// (`wait_task_stopped`, kernel/exit.c): it would be lost if this program was killed before it lets the tracee go.
+pub(super) fn look_at(tid: i32) -> Result<Wait, Errno> {
+    let Ok(id) = libc::id_t::try_from(tid) else { return Ok(Wait::NoTracee) };
+    let flags = libc::WSTOPPED | libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG | libc::WNOWAIT;
     // Safety: all zeros is a valid `siginfo_t`.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     // Safety: `info` is a valid place for the result for the length of the call.
-    let result = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) };
+    let result = unsafe { libc::waitid(libc::P_PID, id, &raw mut info, flags) };
     match Errno::result(result) {
         Ok(_) => {}
         Err(Errno::ECHILD) => return Ok(Wait::NoTracee),
@@ -46,8 +50,8 @@ pub(super) fn wait_for_tracee() -> Result<Wait, Errno> {
 fn decode(tid: i32, status: i32) -> Wait {
     match (tid, status >> 8) {
         (0, _) => Wait::Nothing,
-        (tid, 0) => Wait::Signal { tid, signal: status },
-        (tid, _) => Wait::Event { tid },
+        (_, 0) => Wait::Signal(status),
+        _ => Wait::Event,
     }
 }
 
@@ -250,9 +254,9 @@ mod tests {
     #[test]
     fn kinds_of_stops_are_told_apart() {
         assert_eq!(decode(0, 0), Wait::Nothing);
-        assert_eq!(decode(7, 34), Wait::Signal { tid: 7, signal: 34 });
-        assert_eq!(decode(7, (128 << 8) | 5), Wait::Event { tid: 7 });
-        assert_eq!(decode(7, (128 << 8) | 19), Wait::Event { tid: 7 });
+        assert_eq!(decode(7, 34), Wait::Signal(34));
+        assert_eq!(decode(7, (128 << 8) | 5), Wait::Event);
+        assert_eq!(decode(7, (128 << 8) | 19), Wait::Event);
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Tracer {
     fn wait_for_all(&mut self) -> Result<(), PauseError> {
         let mut idle = Duration::ZERO;
         loop {
-            while self.take_report()? {
+            if self.look()? {
                 idle = Duration::ZERO;
             }
             self.examine_slow();
@@ -168,23 +168,36 @@ impl Tracer {
         }
     }
 
-    /// Takes one report of a tracee, if there is any.
-    fn take_report(&mut self) -> Result<bool, PauseError> {
-        let system = |error: Errno| PauseError::System { pid: self.pid, source: error.into() };
-        match sys::wait_for_tracee().map_err(system)? {
-            Wait::Nothing => return Ok(false),
-            Wait::NoTracee => {
-                self.threads.clear();
-                return Ok(false);
+    /// Looks which threads have stopped since; says whether there are any.
+    fn look(&mut self) -> Result<bool, PauseError> {
+        let pid = self.pid;
+        let mut new = false;
+        let mut failed = None;
+        self.threads.retain(|&tid, thread| {
+            if matches!(thread, Thread::Stopped { .. }) {
+                return true;
             }
-            Wait::Signal { tid, signal } => {
-                self.threads.insert(tid, Thread::Stopped { signal });
+            let signal = match sys::look_at(tid) {
+                Ok(Wait::Nothing) => return true,
+                Ok(Wait::Signal(signal)) => Some(signal),
+                Ok(Wait::Event) => Some(0),
+                Ok(Wait::NoTracee) => None,
+                Err(error) => {
+                    failed = Some(error);
+                    return true;
+                }
+            };
+            new = true;
+            match signal {
+                Some(signal) => *thread = Thread::Stopped { signal },
+                None => reap(pid, tid),
             }
-            Wait::Event { tid } => {
-                self.threads.insert(tid, Thread::Stopped { signal: 0 });
-            }
+            signal.is_some()
+        });
+        match failed {
+            Some(error) => Err(PauseError::System { pid: self.pid, source: error.into() }),
+            None => Ok(new),
         }
-        Ok(true)
     }
 
     /// Looks why threads have not stopped: they have ended, or cannot.
@@ -205,11 +218,7 @@ impl Tracer {
                     true
                 }
                 _ => {
-                    // An exec waits until the other threads are gone altogether. The main thread
-                    // is the process, whose end belongs to its parent: that may be us.
-                    if number != pid {
-                        sys::reap(tid);
-                    }
+                    reap(pid, tid);
                     false
                 }
             }
@@ -220,7 +229,8 @@ impl Tracer {
     /// Gives how long it took from the first stop to here.
     pub(super) fn resume_all(&mut self) -> Duration {
         // Those that stopped since: a signal that one of them is about to receive must be known.
-        while self.take_report().unwrap_or(false) {}
+        // What cannot be looked at is let go by the end of this thread.
+        let _ = self.look();
         for (&tid, &thread) in &self.threads {
             if let Thread::Stopped { signal } = thread {
                 // It can only fail because the thread was killed.
@@ -228,5 +238,13 @@ impl Tracer {
             }
         }
         self.start.elapsed()
+    }
+}
+
+/// Lets go of a thread that has ended: an exec waits until the other threads are gone altogether. The main thread is the
+/// process, whose end belongs to its parent: that may be us.
+fn reap(pid: u32, tid: i32) {
+    if u32::try_from(tid) != Ok(pid) {
+        sys::reap(tid);
     }
 }

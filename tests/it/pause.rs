@@ -361,6 +361,59 @@ fn a_target_runs_on_when_its_tracer_is_killed_at_any_moment() {
     }
 }
 
+/// Counts signals that queue up (`SIGRTMIN`) in a handler of machine code, so that each of them counts: Python runs its
+/// own handlers once for several. Two threads, which spin in machine code, receive most of them. Starts a sender for each
+/// number that it reads.
+const EACH_SIGNAL: &str = "
+import ctypes, mmap, os, signal, struct, subprocess, sys, threading
+libc = ctypes.CDLL(None)
+page = mmap.mmap(-1, 4096, prot=7)
+at = ctypes.addressof(ctypes.c_char.from_buffer(page))
+code = bytes.fromhex('f048ff05') + struct.pack('i', 64 - 8) + bytes.fromhex('c3')  # lock incq count(%rip); ret
+page[:len(code)] = code
+count = ctypes.c_uint64.from_address(at + 64)
+libc.signal(34, ctypes.c_void_p(at))
+page[32:34] = bytes.fromhex('ebfe')  # jmp .
+for _ in range(2): threading.Thread(target=ctypes.CFUNCTYPE(None)(at + 32), daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [34])
+print('ready')
+for line in sys.stdin:
+    if line.strip() != 'count':
+        other = 'import os, sys\\nfor i in range(int(sys.argv[2])): os.kill(int(sys.argv[1]), 34)'
+        subprocess.Popen([sys.executable, '-c', other, str(os.getpid()), line.strip()])
+    print(count.value)
+";
+
+/// A tracer that is killed lets its tracees go, and the signals that they were about to receive arrive.
+#[test]
+fn no_signal_is_lost_when_the_tracer_is_killed() {
+    const BURST: u64 = 30_000;
+    const ROUNDS: u64 = 50;
+    let mut target = Target::python(EACH_SIGNAL);
+    let process = target.process();
+    let start = Instant::now();
+    for round in 1..=ROUNDS {
+        let mut tracer = other_process("other_pause_for_ever", target.child.id());
+        tracer.wait_for("begin");
+        // Signals arrive while the tracer stops the target again and again.
+        let mut count: u64 = target.ask(&BURST.to_string()).parse().unwrap();
+        while count == (round - 1) * BURST {
+            count = target.ask("count").parse().unwrap();
+        }
+        let looks = round * 7919 % 100;
+        for _ in 0..looks {
+            let _ = process.state();
+        }
+        tracer.child.kill().unwrap();
+        tracer.child.wait().unwrap();
+        while count < round * BURST {
+            assert!(start.elapsed() < LIMIT * 12, "{count} of {} signals arrived", round * BURST);
+            count = target.ask("count").parse().unwrap();
+        }
+        assert_eq!(count, round * BURST);
+    }
+}
+
 /// Runs one of the tests below in a process of its own.
 fn other_process(name: &str, pid: u32) -> Target {
     let mut command = Command::new(std::env::current_exe().unwrap());
