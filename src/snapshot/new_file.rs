@@ -2,10 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::libc::O_TMPFILE;
+use nix::unistd::linkat;
 
 use super::error::SnapshotError;
 
@@ -18,12 +23,14 @@ pub enum Existing {
     Replace,
 }
 
-/// A file under a temporary name in the directory of its final one. Dropped before it is
-/// published, it is removed.
+/// A file without a name, where the file system can do that (`O_TMPFILE`): it is gone when this process is, even if
+/// that is killed. Elsewhere it has a temporary name in the directory of its final one. Dropped before it is published,
+/// it is removed.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
-    temporary: Temporary,
+    /// Nothing if it has no name yet.
+    temporary: Option<Temporary>,
     path: PathBuf,
     existing: Existing,
 }
@@ -97,7 +104,16 @@ impl NewFile {
         if path.file_name().is_none() {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         }
-        let (file, temporary) = create_temporary(&directory(path)).map_err(failed)?;
+        let directory = directory(path);
+        let (file, temporary) = match create_unnamed(&directory) {
+            Some(file) => (file, None),
+            None => {
+                let named = OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
+                let (file, temporary) =
+                    temporary_name(&directory, |path| named.open(path)).map_err(failed)?;
+                (file, Some(temporary))
+            }
+        };
         Ok(Self { file, temporary, path: path.to_owned(), existing })
     }
 
@@ -123,26 +139,68 @@ impl NewFile {
 
     fn try_publish(&mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        let Some(temporary) = &self.temporary.0 else { return Ok(()) };
-        match self.existing {
+        let temporary = match (self.temporary.take(), self.existing) {
+            (Some(temporary), _) => temporary,
+            (None, Existing::Keep) => {
+                // Where all is being given up, this waits for the end.
+                let _unfinished = unfinished();
+                return name(&self.file, &self.path).map(|()| sync(&self.path));
+            }
+            // A link does not replace. What has this name for a moment is whole.
+            (None, Existing::Replace) => {
+                temporary_name(&directory(&self.path), |path| name(&self.file, path))?.1
+            }
+        };
+        temporary.publish(&self.path, self.existing)?;
+        sync(&self.path);
+        Ok(())
+    }
+}
+
+impl Temporary {
+    /// Gives what has this name its final one.
+    fn publish(mut self, path: &Path, existing: Existing) -> io::Result<()> {
+        let Some(temporary) = &self.0 else { return Ok(()) };
+        match existing {
             Existing::Replace => {
-                fs::rename(temporary, &self.path)?;
-                self.temporary.forget();
+                fs::rename(temporary, path)?;
+                self.forget();
             }
             // A link fails if the name is taken, in one step; the temporary name goes on drop.
-            Existing::Keep => match fs::hard_link(temporary, &self.path) {
+            Existing::Keep => match fs::hard_link(temporary, path) {
                 Err(error) if !has_links(&error) => {
-                    rename_onto_reservation(temporary, &self.path)?;
-                    self.temporary.forget();
+                    rename_onto_reservation(temporary, path)?;
+                    self.forget();
                 }
                 other => other?,
             },
         }
-        // The name is in the directory; a directory that cannot be synced (some network file
-        // systems) does not make the file worse.
-        let _ = File::open(directory(&self.path)).and_then(|directory| directory.sync_all());
         Ok(())
     }
+}
+
+/// Has a new name written to the disk. A directory that cannot be synced (some network file systems) does not make the
+/// file worse.
+fn sync(path: &Path) {
+    let _ = File::open(directory(path)).and_then(|directory| directory.sync_all());
+}
+
+/// A file in a directory that has no name there; nothing where there is no such thing, or no way to name it later.
+fn create_unnamed(directory: &Path) -> Option<File> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).mode(0o600).custom_flags(O_TMPFILE).open(directory).ok()?;
+    fs::symlink_metadata(descriptor(&file)).ok().map(|_| file)
+}
+
+/// What the kernel calls an open file.
+fn descriptor(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// Gives an open file a name that is not taken.
+fn name(file: &File, path: &Path) -> io::Result<()> {
+    let flags = AtFlags::AT_SYMLINK_FOLLOW;
+    Ok(linkat(AT_FDCWD, &descriptor(file), AT_FDCWD, path, flags)?)
 }
 
 /// Whether the file system knows hard links at all (FAT and some network file systems do not).
@@ -174,17 +232,21 @@ fn directory(path: &Path) -> PathBuf {
     }
 }
 
-fn create_temporary(directory: &Path) -> io::Result<(File, Temporary)> {
+/// Makes something under a temporary name.
+fn temporary_name<T>(
+    directory: &Path,
+    make: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(T, Temporary)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         // Short, since the final name may be as long as a name can be.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!(".pyheap-{}-{number}.tmp", std::process::id()));
         let mut unfinished = unfinished();
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => {
+        match make(&path) {
+            Ok(made) => {
                 unfinished.push(path.clone());
-                return Ok((file, Temporary(Some(path))));
+                return Ok((made, Temporary(Some(path))));
             }
             // Left by a process that was killed and had our pid: leave it, take the next.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => {}
@@ -204,14 +266,39 @@ mod tests {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
+    /// A file of each kind that this file system has.
+    fn each_kind(path: &Path, existing: Existing) -> Vec<NewFile> {
+        let file = NewFile::create(path, existing).unwrap();
+        let directory = directory(path);
+        let make = |path: &Path| File::create_new(path);
+        let (named, temporary) = temporary_name(&directory, make).unwrap();
+        let (temporary, path) = (Some(temporary), path.to_owned());
+        vec![file, NewFile { file: named, temporary, path, existing }]
+    }
+
     #[test]
     fn a_file_that_is_dropped_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let mut file = NewFile::create(&directory.path().join("a"), Existing::Keep).unwrap();
-        file.as_file().write_all(b"half").unwrap();
-        assert_eq!(names(directory.path()).len(), 1);
-        drop(file);
+        for mut file in each_kind(&directory.path().join("a"), Existing::Keep) {
+            file.as_file().write_all(b"half").unwrap();
+            drop(file);
+        }
         assert!(names(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_file_has_no_name_before_it_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = NewFile::create(&directory.path().join("a"), Existing::Replace).unwrap();
+        if create_unnamed(directory.path()).is_none() {
+            assert!(file.temporary.is_some());
+            return;
+        }
+        file.as_file().write_all(b"half").unwrap();
+        // A process that is killed now leaves nothing.
+        assert!(names(directory.path()).is_empty());
+        file.publish().unwrap();
+        assert_eq!(names(directory.path()), ["a"]);
     }
 
     #[test]
@@ -219,11 +306,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         for existing in [Existing::Keep, Existing::Replace] {
-            let mut file = NewFile::create(&path, existing).unwrap();
-            file.as_file().write_all(format!("{existing:?}").as_bytes()).unwrap();
-            file.publish().unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{existing:?}"));
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            for mut file in each_kind(&path, existing) {
+                if existing == Existing::Keep {
+                    let _ = fs::remove_file(&path);
+                }
+                file.as_file().write_all(format!("{existing:?}").as_bytes()).unwrap();
+                let unnamed = file.temporary.is_none();
+                file.publish().unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), format!("{existing:?}"));
+                let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+                assert!(mode == 0o600 || !unnamed, "{mode:o}");
+                assert!(names(directory.path()).contains(&"a".to_owned()));
+            }
             assert_eq!(names(directory.path()), ["a"]);
         }
     }
@@ -232,9 +326,11 @@ mod tests {
     fn a_name_that_is_taken_meanwhile_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
-        let file = NewFile::create(&path, Existing::Keep).unwrap();
+        let files = each_kind(&path, Existing::Keep);
         fs::write(&path, "theirs").unwrap();
-        assert!(matches!(file.publish(), Err(SnapshotError::Exists { .. })));
+        for file in files {
+            assert!(matches!(file.publish(), Err(SnapshotError::Exists { .. })));
+        }
         assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
         assert_eq!(names(directory.path()), ["a"]);
     }
