@@ -4,15 +4,21 @@
 #   calls NAME   the main thread is in one blocking system call; `wake` lets it return: `result errno`
 #   signals      counts SIGCHLD, SIGUSR1 and SIGRTMIN; `counts` tells them
 #   files PATH   holds a pipe to PATH.fifo, a lock on PATH.lock and a port; `close` lets go of all three
-#   children     `wait` asks the kernel for any child
+#   children     `wait` asks the kernel for any child; `exec` runs this program anew in the same process
+#   execs        runs itself anew all the time, from the main thread and from another one, and says how often
 #   masks        blocks and ignores some signals, for the test to compare
 #   threads      makes and ends threads all the time; `counts` tells how many
 #   mapping N    a list of a million items whose storage has madvise(N)
-#   state NAME   vfork, userfaultfd, dispatch or filter: where a fork is refused
+#   rseq PATH    the only thread stays in a restartable sequence until the first byte of PATH is set; then it says how
+#                often it was interrupted
+#   memory N     N mebibytes that it has written to
+#   state NAME   vfork, userfaultfd, dispatch, filter, errno, processes, address-space: what is in the way of a fork;
+#                `fork` tries one
 import ctypes
 import fcntl
 import mmap
 import os
+import resource
 import select
 import signal
 import socket
@@ -159,8 +165,20 @@ def children():
         except ChildProcessError:
             return ["none"]
 
+    def execute():
+        os.execv(sys.executable, [sys.executable, "-u", __file__, "children"])
+
     say("ready")
-    serve({"wait": wait})
+    serve({"wait": wait, "exec": execute})
+
+
+def execs(count=0):
+    say(int(count))
+    words = [sys.executable, "-S", "-u", __file__, "execs", str(int(count) + 1)]
+    if int(count) % 2:
+        threading.Thread(target=os.execv, args=(words[0], words)).start()
+        threading.Event().wait()
+    os.execv(words[0], words)
 
 
 def masks():
@@ -200,6 +218,50 @@ def mapping(advice):
     serve({})
 
 
+def rseq(path):
+    try:
+        offset = ctypes.c_ssize_t.in_dll(libc, "__rseq_offset").value
+    except ValueError:
+        return say("cannot", "this C library registers no restartable sequences")
+    with open(path, "r+b") as file:
+        shared = mmap.mmap(file.fileno(), 4096)
+    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    at = ctypes.addressof(ctypes.c_char.from_buffer(code))
+    store = b"\x64\x48\x89\x04\x25" + struct.pack("i", offset + 8)  # mov %rax, %fs:(rseq_cs)
+    again = b"\x48\x89\xf0" + store  # mov %rsi, %rax
+    body = b"\x48\xff\x47\x08" + b"\x80\x3f\x00" + b"\x74\xf7"  # incq 8(%rdi); cmpb $0, (%rdi); je body
+    left = b"\x31\xc0" + store + b"\xc3"  # xor %eax, %eax; ret
+    signature = struct.pack("I", 0x53053053)
+    start = len(again)
+    aborted = start + len(body) + len(left) + len(signature)
+    abort = b"\x48\xff\x47\x10" + b"\xeb" + struct.pack("b", -(aborted + 6))  # incq 16(%rdi); jmp again
+    whole = again + body + left + signature + abort
+    code[: len(whole)] = whole
+    code[64:96] = struct.pack("IIQQQ", 0, 0, at + start, len(body), at + aborted)
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(at)
+    say("ready")
+    run(ctypes.addressof(ctypes.c_char.from_buffer(shared)), at + 64)
+    say("left", struct.unpack("Q", shared[16:24])[0])
+    serve({})
+
+
+def memory(size):
+    items.append(b"x" * (int(size) << 20))
+    say("ready")
+    serve({"echo": lambda: ["echo"]})
+
+
+def fork():
+    try:
+        child = os.fork()
+    except OSError as error:
+        return ["refused", error.errno]
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return ["forked"]
+
+
 def state(name):
     if name == "userfaultfd":
         fd = libc.syscall(323, os.O_CLOEXEC)
@@ -213,8 +275,8 @@ def state(name):
         selector = ctypes.create_string_buffer(b"\0")
         if libc.prctl(59, 1, ctypes.c_ulong(0), ctypes.c_ulong(0), selector) != 0:
             return say("cannot", ctypes.get_errno())
-    elif name == "filter":
-        # clone and wait4 end the process; all else is allowed.
+    elif name in ("filter", "errno"):
+        # clone and wait4 end the process, or fail with EPERM; all else is allowed.
         code = b"".join(
             struct.pack("HBBI", *row)
             for row in [
@@ -222,7 +284,7 @@ def state(name):
                 (0x15, 2, 0, 56),
                 (0x15, 1, 0, 61),
                 (0x06, 0, 0, 0x7FFF0000),
-                (0x06, 0, 0, 0x80000000),
+                (0x06, 0, 0, 0x80000000 if name == "filter" else 0x00050001),
             ]
         )
         rows = ctypes.create_string_buffer(code)
@@ -230,6 +292,12 @@ def state(name):
         libc.prctl(38, 1, 0, 0, 0)
         if libc.prctl(22, 2, program) != 0:
             return say("cannot", ctypes.get_errno())
+    elif name == "processes":
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    elif name == "address-space":
+        with open("/proc/self/statm") as file:
+            size = (int(file.read().split()[0]) + 4) * 4096
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
     elif name == "vfork":
         reader, writer = os.pipe()
 
@@ -241,7 +309,7 @@ def state(name):
 
         threading.Thread(target=start, daemon=True).start()
     say("ready")
-    serve({"echo": lambda: ["echo"]})
+    serve({"echo": lambda: ["echo"], "fork": fork})
 
 
 getattr(sys.modules["__main__"], sys.argv[1])(*sys.argv[2:])

@@ -200,6 +200,6 @@ pub use crate::target::cow::GUARDIAN;
 
 /// Guards the target of another pyheap, which has started this one; gives whether all went well.
 #[must_use]
-pub fn guard(pid: u32) -> bool {
-    crate::target::cow::run_guardian(pid)
+pub fn guard(pid: u32, max_pause: Option<Duration>) -> bool {
+    crate::target::cow::run_guardian(pid, max_pause)
 }

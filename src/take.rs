@@ -87,8 +87,8 @@ pub enum TakeError {
     /// The core file cannot be read.
     #[error(transparent)]
     Core(#[from] CoreError),
-    /// It ended while it was read.
-    #[error("process {0} ended while it was read")]
+    /// It ended while it was read, or runs another program.
+    #[error("process {0} ended, or began to run another program, while it was read")]
     Gone(u32),
 }
 
@@ -165,16 +165,30 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let start = Instant::now();
     be_the_first_to_go();
     let process = Process::open(pid)?;
-    let found = find(&process, options.limits)?;
+    match take_of(&process, options, start) {
+        // Whatever did not work: that is why.
+        Err(_) if !process.is_same() => Err(TakeError::Gone(pid)),
+        taken => taken,
+    }
+}
+
+/// The same of a process that was there a moment ago.
+fn take_of(
+    process: &Process,
+    options: &TakeOptions,
+    start: Instant,
+) -> Result<(Facts, HeapGraph), TakeError> {
+    let pid = process.pid();
+    let found = find(process, options.limits)?;
     let attach = start.elapsed();
-    let traces = traces_of(&process, &found)?;
+    let traces = traces_of(process, &found)?;
     // Before any stop, which would be what they wait for.
     let mut observed = Observed { pid: Some(pid), threads: threads::observe(pid) };
     let mut held = match options.mode {
-        PauseMode::None => running::copy(&process, &found, (options, traces))?,
-        PauseMode::Cow => cow::copy(&process, &found, (options, traces), &mut observed.threads)?,
+        PauseMode::None => running::copy(process, &found, (options, traces))?,
+        PauseMode::Cow => cow::copy(process, &found, (options, traces), &mut observed.threads)?,
         PauseMode::Stop => {
-            stopped::copy(&process, &found, (options, traces), &mut observed.threads)?
+            stopped::copy(process, &found, (options, traces), &mut observed.threads)?
         }
     };
     // Soon after: what the target does meanwhile shows as unexplained.
@@ -207,10 +221,10 @@ pub fn take(pid: u32, options: &TakeOptions) -> Result<(Facts, HeapGraph), TakeE
     let orphans = std::mem::take(&mut walked.orphans);
     let graph = &mut walked.graph;
     let orphans = heap::name_c_holders(&captured, &found, limits, &surroundings, graph, &orphans);
-    tell_native(&process, &map, &observed, &mut threads.threads);
-    let facts = facts(&process, &found, &walked, pause, timings, &captured);
+    tell_native(process, &map, &observed, &mut threads.threads);
+    let facts = facts(process, &found, &walked, pause, timings, &captured);
     let seen = (observed.threads.as_slice(), threads.threads.as_slice());
-    let memory = footprint_of(&captured, &process, &map, smaps.as_ref(), &walked, seen);
+    let memory = footprint_of(&captured, process, &map, smaps.as_ref(), &walked, seen);
     let facts = Facts { memory: Some(memory), torn, orphans, ..with_threads(facts, threads) };
     Ok((facts, finish(walked.graph, &found, &captured)))
 }

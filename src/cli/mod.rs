@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -143,8 +144,8 @@ impl Context<'_> {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
-    if let Some(pid) = guarded() {
-        return ExitCode::from(u8::from(!source::guard(pid)));
+    if let Some((pid, max_pause)) = guarded() {
+        return ExitCode::from(u8::from(!source::guard(pid, max_pause)));
     }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
@@ -190,12 +191,15 @@ pub fn run() -> ExitCode {
     exit::code(&result)
 }
 
-/// The process that this one is to guard, if another pyheap has started it for that.
-fn guarded() -> Option<u32> {
+/// The process that this one is to guard, and for how long that may stand still, if another pyheap has started it for
+/// that.
+fn guarded() -> Option<(u32, Option<Duration>)> {
     let mut words = std::env::args().skip(1);
     let word = words.next()?;
     let pid = words.next()?.parse().ok()?;
-    (word == source::GUARDIAN && words.next().is_none()).then_some(pid)
+    let limit =
+        words.next().map(|micros| micros.parse().map(Duration::from_micros)).transpose().ok()?;
+    (word == source::GUARDIAN && words.next().is_none()).then_some((pid, limit))
 }
 
 /// Sends the log to stderr, where it is wanted.

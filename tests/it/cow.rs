@@ -7,18 +7,14 @@ use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use pyheap::target::{FrozenChild, Memory, Process};
 
-use crate::forked::{Forked, Held, children, guardians, status, until};
+use crate::forked::{Forked, Held, children, is_alive, status, until};
 use crate::support::compare::compare_fixture_by;
-use crate::support::fixture::Fixture;
-use crate::support::pythons::{self, Python};
-use crate::support::random::Random;
+use crate::support::pythons;
 
 const COW: &[&str] = &["--pause", "cow"];
 
@@ -332,53 +328,5 @@ fn what_the_child_lacks_is_not_saved_and_not_zeros() -> Result<()> {
         let text = lacking["anomalies"].to_string();
         ensure!(text.contains("could not be read"), "{advice}: {text}");
     }
-    Ok(())
-}
-
-/// Whether a process is there and is no zombie.
-fn is_alive(pid: u32) -> bool {
-    !matches!(status(pid, "State").chars().next(), None | Some('Z' | 'X'))
-}
-
-#[test]
-fn killing_pyheap_at_any_moment_of_a_fork_leaves_nothing_behind() -> Result<()> {
-    let python: Python = pythons::find(workspace())?
-        .into_iter()
-        .rfind(|python| !python.debug)
-        .context("no Python")?;
-    let mut fixture = Fixture::start(&python, &workspace().join("python-fixtures"), "busy", &[])?;
-    let pid = fixture.pid();
-    let start = || {
-        let mut command = Command::new(pyheap());
-        command.args(["snapshot", "-p", &pid.to_string()]).args(COW);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
-    };
-    let begun = Instant::now();
-    ensure!(start()?.wait()?.success(), "pyheap does not read the fixture at all");
-    let whole = u64::try_from(begun.elapsed().as_micros())?;
-    let mut random = Random(20_261_126);
-    let (mut rounds, mut guarded) = (0, 0);
-    for nth in 0..120 {
-        let mut child = start()?;
-        // Not a wait for anything: the moment is what is tested. Later ones find it decoding.
-        std::thread::sleep(Duration::from_micros(random.below(whole)));
-        child.kill()?;
-        child.wait()?;
-        guarded += u32::from(guardians(pid) > 0);
-        until("the guardian ends", || guardians(pid) == 0)?;
-        ensure!(children(pid).is_empty(), "kill {nth}: {:?}", children(pid));
-        ensure!(status(pid, "TracerPid") == "0", "kill {nth}: still traced");
-        // The loop must get on: asked until a round has ended since the last time.
-        loop {
-            let answer = fixture.ask("check")?;
-            let count: u64 = answer.strip_prefix("ok ").context(answer.clone())?.parse()?;
-            if count > rounds {
-                rounds = count;
-                break;
-            }
-        }
-    }
-    println!("{guarded} of 120 kills left a guardian at work");
-    ensure!(guarded > 0, "no kill hit a fork");
     Ok(())
 }

@@ -30,7 +30,8 @@ pub(crate) fn until(what: &str, mut happens: impl FnMut() -> bool) -> Result<()>
 pub(crate) struct Forked {
     child: Child,
     stdin: ChildStdin,
-    pub(crate) stdout: BufReader<ChildStdout>,
+    /// None if a test reads it by itself.
+    pub(crate) stdout: Option<BufReader<ChildStdout>>,
 }
 
 impl Forked {
@@ -48,6 +49,18 @@ impl Forked {
     /// If it does not start.
     pub(crate) fn start_as(command: &mut Command, words: &[&str]) -> Result<(Self, String)> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python-fixtures/forked.py");
+        Self::start_from(command, &script, words)
+    }
+
+    /// The same with a copy of the script.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub(crate) fn start_from(
+        command: &mut Command,
+        script: &Path,
+        words: &[&str],
+    ) -> Result<(Self, String)> {
         let mut child = command
             .arg("-u")
             .arg(script)
@@ -57,7 +70,7 @@ impl Forked {
             .spawn()?;
         let stdin = child.stdin.take().context("no stdin")?;
         let stdout = BufReader::new(child.stdout.take().context("no stdout")?);
-        let mut forked = Self { child, stdin, stdout };
+        let mut forked = Self { child, stdin, stdout: Some(stdout) };
         let said = forked.line()?;
         Ok((forked, said))
     }
@@ -82,7 +95,8 @@ impl Forked {
     /// If it has ended.
     pub(crate) fn line(&mut self) -> Result<String> {
         let mut line = String::new();
-        ensure!(self.stdout.read_line(&mut line)? > 0, "the target has ended");
+        let stdout = self.stdout.as_mut().context("no stdout")?;
+        ensure!(stdout.read_line(&mut line)? > 0, "the target has ended");
         Ok(line.trim_end().to_owned())
     }
 
@@ -109,7 +123,7 @@ impl Forked {
     /// If it has ended.
     pub(crate) fn byte(&mut self) -> Result<u8> {
         let mut byte = [0; 1];
-        self.stdout.read_exact(&mut byte)?;
+        self.stdout.as_mut().context("no stdout")?.read_exact(&mut byte)?;
         let [byte] = byte;
         Ok(byte)
     }
@@ -128,6 +142,14 @@ impl Forked {
         let pid = self.pid().to_string();
         let pyheap = Path::new(env!("CARGO_BIN_EXE_pyheap"));
         Run::of(pyheap, &[&["snapshot", "-p", &pid, "--json"], words].concat())
+    }
+
+    /// Ends it, and does not wait.
+    ///
+    /// # Errors
+    /// If it has ended and was waited for.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill()?)
     }
 
     /// Waits for its end.
@@ -164,7 +186,15 @@ impl Held {
     /// # Errors
     /// If it does not.
     pub(crate) fn of(pid: u32) -> Result<Self> {
-        let mut guardian = Command::new(env!("CARGO_BIN_EXE_pyheap"))
+        Self::by(&mut Command::new(env!("CARGO_BIN_EXE_pyheap")), pid)
+    }
+
+    /// The same by a command that runs pyheap.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub(crate) fn by(pyheap: &mut Command, pid: u32) -> Result<Self> {
+        let mut guardian = pyheap
             .args(["__guardian", &pid.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -194,6 +224,14 @@ impl Held {
     /// If the guardian fails.
     pub(crate) fn release(mut self) -> Result<Value> {
         self.order = None;
+        self.end()
+    }
+
+    /// The last line of the guardian, which ends by itself.
+    ///
+    /// # Errors
+    /// If the guardian fails.
+    pub(crate) fn end(&mut self) -> Result<Value> {
         let last = self.next()?;
         ensure!(self.guardian.wait()?.success());
         Ok(last)
@@ -218,6 +256,11 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Whether a process is there and is no zombie.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    !matches!(status(pid, "State").chars().next(), None | Some('Z' | 'X'))
+}
+
 /// The guardians of a process that are there.
 pub(crate) fn guardians(pid: u32) -> usize {
     let wanted = format!("__guardian\0{pid}\0");
@@ -225,7 +268,7 @@ pub(crate) fn guardians(pid: u32) -> usize {
     processes
         .filter(|process| {
             let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).ends_with(&wanted)
+            String::from_utf8_lossy(&line).contains(&wanted)
         })
         .count()
 }

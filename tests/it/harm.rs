@@ -11,47 +11,7 @@ use pyheap::target::Process;
 
 use crate::support::fixture::Fixture;
 use crate::support::pythons;
-use crate::support::random::Random;
 use crate::support::run::Run;
-
-#[test]
-fn killing_pyheap_at_any_moment_leaves_the_target_at_work() -> Result<()> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = pythons::find(workspace)?;
-    let python = found.iter().rfind(|python| !python.debug).context("no interpreter")?;
-    let sources = workspace.join("python-fixtures");
-    let mut fixture = Fixture::start(python, &sources, "busy", &[])?;
-    let pid = fixture.pid();
-    let start = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pyheap"));
-        command.args(["snapshot", "-p", &pid.to_string()]);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
-    };
-    let begun = Instant::now();
-    ensure!(start()?.wait()?.success(), "pyheap does not read the fixture at all");
-    let whole = u64::try_from(begun.elapsed().as_micros())?;
-    let mut random = Random(20_261_123);
-    let mut rounds = 0;
-    for nth in 0..50 {
-        let mut child = start()?;
-        // Not a wait for anything: the moment is what is tested.
-        std::thread::sleep(Duration::from_micros(random.below(whole)));
-        child.kill()?;
-        child.wait()?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        ensure!(status.contains("TracerPid:\t0\n"), "kill {nth}: still traced");
-        // The loop must get on: asked until a round has ended since the last time.
-        loop {
-            let answer = fixture.ask("check")?;
-            let count: u64 = answer.strip_prefix("ok ").context(answer.clone())?.parse()?;
-            if count > rounds {
-                rounds = count;
-                break;
-            }
-        }
-    }
-    Ok(())
-}
 
 /// A worker that shares its memory with the process that has forked it, and waits.
 const FORKED: &str = "

@@ -97,7 +97,7 @@ impl Backend for Heaps {
                 swapped_bytes: 8192,
                 ..Forecast::default()
             }),
-            cow: Some(Ok(std::time::Duration::from_millis(3))),
+            cow: Some(Ok(Duration::from_millis(3))),
             failure: None,
         }
     }

@@ -34,8 +34,10 @@ const SEARCHED_BYTES: u64 = 4 << 20;
 pub(super) enum CallError {
     /// The thread has ended.
     Ended,
-    /// It must not be made there, or the kernel refused.
+    /// It must not be made now; in a moment it may.
     Unfit(&'static str),
+    /// It must not be made at all, or the kernel refused.
+    Refused(&'static str),
     /// The operating system failed.
     System(&'static str, Errno),
 }
@@ -54,6 +56,26 @@ pub(super) struct Made {
     pub(super) result: i64,
     /// The process that it made, which is traced.
     pub(super) child: Option<i32>,
+}
+
+/// The signals that were about to be received: bit `n - 1` is signal `n`. Only one of each of them can wait, for those
+/// that queue up are blocked.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held(u64);
+
+impl Held {
+    fn add(&mut self, signal: i32) {
+        let bit = u32::try_from(signal).ok().and_then(|signal| signal.checked_sub(1));
+        self.0 |= bit.and_then(|bit| 1_u64.checked_shl(bit)).unwrap_or(0);
+    }
+
+    fn signals(self) -> impl Iterator<Item = Signal> {
+        Signal::iterator().filter(move |&signal| {
+            let mut one = Self::default();
+            one.add(signal as i32);
+            self.0 & one.0 != 0
+        })
+    }
 }
 
 /// A thread that stands still and is fit to make a call.
@@ -105,10 +127,10 @@ impl Caller {
         let mask = sys::signal_mask(tid).map_err(failed("PTRACE_GETSIGMASK"))?;
         // 32-bit code has another table of system calls, and other registers.
         if registers.cs != 0x33 {
-            return Err(CallError::Unfit("a thread runs 32-bit code"));
+            return Err(CallError::Refused("a thread runs 32-bit code"));
         }
         if sys::user_dispatch(tid).is_ok_and(|dispatch| dispatch.mode != 0) {
-            return Err(CallError::Unfit("its system calls go to a handler of its own"));
+            return Err(CallError::Refused("its system calls go to a handler of its own"));
         }
         let critical =
             |pointer: u64| memory.u64(Addr(pointer) + 8).is_ok_and(|section| section != 0);
@@ -116,7 +138,7 @@ impl Caller {
             return Err(CallError::Unfit("a thread is in a restartable sequence"));
         }
         let instruction = instruction(&registers, memory, map)
-            .ok_or(CallError::Unfit("no system call instruction was found in it"))?;
+            .ok_or(CallError::Refused("no system call instruction was found in it"))?;
         let pid = Pid::from_raw(i32::try_from(pid).map_err(|_| CallError::Ended)?);
         let filtered = is_filtered(tid);
         Ok(Self { pid, thread, registers, mask, instruction, filtered })
@@ -137,15 +159,15 @@ impl Caller {
         }
         ptrace::setoptions(self.thread, options).map_err(|error| match (self.filtered, error) {
             (_, Errno::ESRCH) => CallError::Ended,
-            (true, _) => CallError::Unfit(
+            (true, _) => CallError::Refused(
                 "a seccomp filter is on its system calls, and lifting it needs CAP_SYS_ADMIN",
             ),
             (false, error) => CallError::System("PTRACE_SETOPTIONS", error),
         })?;
-        let mut held = Vec::new();
+        let mut held = Held::default();
         let made = self.run(call, &mut held);
         let restored = self.restore();
-        for signal in held {
+        for signal in held.signals() {
             // It goes to the process again, as it did before.
             let _ = kill(self.pid, signal);
         }
@@ -157,8 +179,9 @@ impl Caller {
         }
     }
 
-    /// Between here and [`Caller::restore`] the thread is not itself.
-    fn run(&self, call: Call, held: &mut Vec<Signal>) -> Result<Made, CallError> {
+    /// Between here and [`Caller::restore`] the thread is not itself. Nothing is allocated meanwhile: where there is no
+    /// memory for it, this process would end and leave the thread so.
+    fn run(&self, call: Call, held: &mut Held) -> Result<Made, CallError> {
         let [rdi, rsi, rdx, r10, r8] = call.arguments;
         let registers = libc::user_regs_struct {
             rax: call.number.cast_unsigned(),
@@ -188,7 +211,7 @@ impl Caller {
     /// Lets the thread run up to where it enters or leaves a system call; gives its registers.
     fn next_call_stop(
         &self,
-        held: &mut Vec<Signal>,
+        held: &mut Held,
         child: &mut Option<i32>,
     ) -> Result<libc::user_regs_struct, CallError> {
         let failed = |what| {
@@ -204,7 +227,7 @@ impl Caller {
                     return ptrace::getregs(self.thread).map_err(failed("PTRACE_GETREGS"));
                 }
                 Stop::Ended => return Err(CallError::Ended),
-                Stop::Signal(signal) => held.extend(Signal::try_from(signal)),
+                Stop::Signal(signal) => held.add(signal),
                 Stop::Event(libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK) => {
                     let message =
                         ptrace::getevent(self.thread).map_err(failed("PTRACE_GETEVENTMSG"))?;
@@ -217,7 +240,7 @@ impl Caller {
 
     /// Lets the thread go on to a stop before the kernel handles signals, which it makes before it is
     /// back in its program.
-    fn stop_again(&self, held: &mut Vec<Signal>) -> Result<(), CallError> {
+    fn stop_again(&self, held: &mut Held) -> Result<(), CallError> {
         let failed = |what| {
             move |error| match error {
                 Errno::ESRCH => CallError::Ended,
@@ -230,7 +253,7 @@ impl Caller {
             match sys::wait_for(self.thread.as_raw(), false).map_err(failed("waitpid"))? {
                 Stop::Event(EVENT_STOP) => return Ok(()),
                 Stop::Ended => return Err(CallError::Ended),
-                Stop::Signal(signal) => held.extend(Signal::try_from(signal)),
+                Stop::Signal(signal) => held.add(signal),
                 Stop::Call | Stop::Event(_) | Stop::Nothing => {}
             }
         }
@@ -281,4 +304,18 @@ fn instruction(
             let at = bytes.windows(2).position(|pair| pair == SYSCALL)?;
             mapping.range.start.0.checked_add(u64::try_from(at).ok()?)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_signals_are_those_that_were_added_each_once() {
+        let mut held = Held::default();
+        for signal in [libc::SIGSTOP, libc::SIGHUP, libc::SIGSTOP, 0, -1, 65, i32::MAX] {
+            held.add(signal);
+        }
+        assert_eq!(held.signals().collect::<Vec<_>>(), [Signal::SIGHUP, Signal::SIGSTOP]);
+    }
 }

@@ -7,7 +7,7 @@
 
 use super::call::{Call, CallError, Caller, EVENT_STOP};
 use super::message::Message;
-use super::refusal::FREE_PART;
+use super::refusal::{FREE_PART, predicted_pause};
 use crate::target::capture::headroom;
 use crate::target::pause::PauseError;
 use crate::target::process::Process;
@@ -20,7 +20,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, setsid};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,11 +40,14 @@ const TICK: u16 = 10;
 const REAP_LIMIT: Duration = Duration::from_secs(5);
 /// How long one thread may take to stop for that.
 const THREAD_LIMIT: Duration = Duration::from_millis(20);
+/// What a call gives that is to be made again when a signal is dealt with (`ERESTARTSYS` to `ERESTART_RESTARTBLOCK`,
+/// include/linux/errno.h): SIGSTOP, which cannot be blocked, arrived before it had begun.
+const RESTARTS: RangeInclusive<i64> = 512..=516;
 /// Where the child's stack seems to be: it could not run a single function there.
 const NO_STACK: u64 = 0x10;
 
-/// Serves one pyheap; gives whether all went well.
-pub fn run(pid: u32) -> bool {
+/// Serves one pyheap; gives whether all went well. The target is not to stand still for longer than `max_pause` in all.
+pub fn run(pid: u32, max_pause: Option<Duration>) -> bool {
     // A leader of a process group cannot leave it; started by pyheap, this process is none.
     let _ = setsid();
     let blocked = SigSet::all().thread_block();
@@ -51,7 +56,7 @@ pub fn run(pid: u32) -> bool {
     let message = match blocked {
         Err(error) => failed("sigprocmask", error),
         Ok(()) => match Process::open(pid) {
-            Ok(process) => return guard(&process),
+            Ok(process) => return guard(&process, max_pause),
             Err(_) => Message::Gone,
         },
     };
@@ -75,25 +80,41 @@ fn tell(message: &Message) {
 ///
 /// Each try is made by a thread of its own, whose end lets go of what it could not stop: a thread in
 /// an uninterruptible sleep.
-fn guard(process: &Process) -> bool {
+fn guard(process: &Process, max_pause: Option<Duration>) -> bool {
     let mut pause = Duration::ZERO;
     for stops in 1..=TRIES {
         // pyheap may be gone before anything was done for it.
         if is_told(&[io::stdin().as_fd()], PollTimeout::ZERO).first() == Some(&true) {
             return false;
         }
-        let attempt = thread::scope(|scope| scope.spawn(|| attempt(process, pause, stops)).join());
-        match attempt.unwrap_or_else(|_| Err(Box::new(failed("guard", Errno::UnknownErrno)))) {
-            Ok(Attempt::Done) => return true,
-            Ok(Attempt::Again { stopped, .. }) if stops < TRIES => pause += stopped,
-            Ok(Attempt::Again { reason, .. }) => {
-                tell(&Message::Refused { reason: reason.to_owned() });
-                return false;
-            }
-            Err(message) => {
-                tell(&message);
-                return false;
-            }
+        let limit =
+            max_pause.map_or(STOP_LIMIT, |limit| limit.saturating_sub(pause).min(STOP_LIMIT));
+        let attempt =
+            thread::scope(|scope| scope.spawn(|| attempt(process, pause, stops, limit)).join());
+        let reason =
+            match attempt.unwrap_or_else(|_| Err(Box::new(failed("guard", Errno::UnknownErrno)))) {
+                Ok(Attempt::Done) => return true,
+                Ok(Attempt::Again { stopped, reason }) => {
+                    pause += stopped;
+                    reason
+                }
+                Err(message) => {
+                    tell(&message);
+                    return false;
+                }
+            };
+        let too_long =
+            max_pause.filter(|&limit| pause.saturating_add(predicted_pause(process)) > limit);
+        if let Some(limit) = too_long {
+            let (spent, limit) = (pause.as_millis(), limit.as_millis());
+            let reason =
+                format!("{reason}; it stood still for {spent} ms, and {limit} ms are allowed");
+            tell(&Message::Refused { reason });
+            return false;
+        }
+        if stops == TRIES {
+            tell(&Message::Refused { reason: reason.to_owned() });
+            return false;
         }
         thread::sleep(TRY_AGAIN);
     }
@@ -109,15 +130,20 @@ enum Attempt {
 }
 
 /// Stops the target, makes it fork if it can, and serves pyheap until the child is gone.
-fn attempt(process: &Process, before: Duration, stops: u32) -> Result<Attempt, Box<Message>> {
-    let mut tracer = Tracer::new(process.pid(), STOP_LIMIT);
+fn attempt(
+    process: &Process,
+    before: Duration,
+    stops: u32,
+    limit: Duration,
+) -> Result<Attempt, Box<Message>> {
+    let mut tracer = Tracer::new(process.pid(), limit);
     let made = match tracer.stop_all() {
         Ok(_) if !process.is_same() => Err(CallError::Ended),
         Ok(0) => make_child(process, &tracer),
         Ok(_) => Err(CallError::Unfit(ASLEEP)),
         Err(error) => {
             tracer.resume_all();
-            return Err(Box::new(not_stopped(error)));
+            return Err(Box::new(not_stopped(error, limit)));
         }
     };
     let stopped = tracer.resume_all();
@@ -126,6 +152,9 @@ fn attempt(process: &Process, before: Duration, stops: u32) -> Result<Attempt, B
         Err(CallError::Ended) => return Err(Box::new(Message::Gone)),
         Err(CallError::System(what, error)) => return Err(Box::new(failed(what, error))),
         Err(CallError::Unfit(reason)) => return Ok(Attempt::Again { reason, stopped }),
+        Err(CallError::Refused(reason)) => {
+            return Err(Box::new(Message::Refused { reason: reason.to_owned() }));
+        }
     };
     tell(&Message::Forked {
         child: child.cast_unsigned(),
@@ -143,10 +172,16 @@ fn attempt(process: &Process, before: Duration, stops: u32) -> Result<Attempt, B
 const ASLEEP: &str = "a thread is in an uninterruptible sleep or has just started a program (vfork), \
                       and a fork would have to wait for it";
 
-fn not_stopped(error: PauseError) -> Message {
+fn not_stopped(error: PauseError, limit: Duration) -> Message {
     match error {
         PauseError::Denied { .. } | PauseError::TracedRunning { .. } => Message::Denied,
         PauseError::Gone { .. } | PauseError::Changed { .. } => Message::Gone,
+        PauseError::Timeout { .. } if limit < STOP_LIMIT => Message::Refused {
+            reason: format!(
+                "its threads do not stop within the {} ms that are allowed",
+                limit.as_millis()
+            ),
+        },
         PauseError::Timeout { .. } => Message::Refused { reason: error.to_string() },
         PauseError::System { source, .. } => {
             failed("stop", Errno::from_raw(source.raw_os_error().unwrap_or(0)))
@@ -163,13 +198,16 @@ fn make_child(process: &Process, tracer: &Tracer) -> Result<(i32, u64), CallErro
     let arguments = [flags, NO_STACK, 0, 0, 0];
     let made = caller.make(Call { number: libc::SYS_clone, arguments })?;
     let (Some(child), Ok(inner @ 1..)) = (made.child, u64::try_from(made.result)) else {
+        if RESTARTS.contains(&-made.result) {
+            return Err(CallError::Unfit("signals arrive all the time"));
+        }
         let reason = match Errno::from_raw(i32::try_from(-made.result).unwrap_or(0)) {
             Errno::EAGAIN => "it may not have another process (a limit of its user or container)",
             Errno::ENOMEM => "there is not enough memory for a fork",
             Errno::ENOSYS | Errno::EPERM => "a filter of system calls forbids it to fork",
             error => return Err(CallError::System("clone", error)),
         };
-        return Err(CallError::Unfit(reason));
+        return Err(CallError::Refused(reason));
     };
     // It is traced from birth, and stops before its first instruction.
     while !matches!(sys::wait_for(child, false), Ok(Stop::Event(EVENT_STOP) | Stop::Ended) | Err(_))
@@ -232,9 +270,14 @@ fn end(child: i32) {
 fn reap(process: &Process, inner: u64) -> (Duration, bool) {
     let start = Instant::now();
     let mut pause = Duration::ZERO;
+    let mut told = BTreeSet::new();
     while start.elapsed() < REAP_LIMIT && !process.threads().is_empty() {
-        for tid in threads_in_calls_first(process.pid()) {
-            let (held, reaped) = reap_by(process, tid, inner);
+        // Another program that it runs by now has another memory, and the same child.
+        let now = Process::open(process.pid());
+        let now = now.ok().filter(|now| now.start_ticks() == process.start_ticks());
+        let now = now.as_ref().unwrap_or(process);
+        for tid in threads_in_calls_first(now.pid()) {
+            let (held, reaped) = reap_by(now, tid, inner, &mut told);
             pause += held;
             if reaped {
                 return (pause, false);
@@ -253,14 +296,18 @@ fn threads_in_calls_first(pid: u32) -> Vec<i32> {
     threads.iter().filter_map(|thread| i32::try_from(thread.tid).ok()).collect()
 }
 
-/// Stops one thread and makes it reap the child.
-fn reap_by(process: &Process, tid: i32, inner: u64) -> (Duration, bool) {
+/// Stops one thread and makes it reap the child. `told` are those that were told to stop and have not yet: where all are
+/// kept busy that takes its time, and one that ends is to be let go, for the start of another program waits for that.
+fn reap_by(process: &Process, tid: i32, inner: u64, told: &mut BTreeSet<i32>) -> (Duration, bool) {
     let thread = Pid::from_raw(tid);
-    if ptrace::seize(thread, Options::empty()).is_err() {
-        return (Duration::ZERO, false);
+    if !told.contains(&tid) {
+        if ptrace::seize(thread, Options::empty()).is_err() {
+            return (Duration::ZERO, false);
+        }
+        let _ = ptrace::interrupt(thread);
+        told.insert(tid);
     }
     let start = Instant::now();
-    let _ = ptrace::interrupt(thread);
     let stop = loop {
         match sys::wait_for(tid, true) {
             Ok(Stop::Nothing) if start.elapsed() < THREAD_LIMIT => thread::yield_now(),
@@ -271,9 +318,12 @@ fn reap_by(process: &Process, tid: i32, inner: u64) -> (Duration, bool) {
     let (signal, reaped) = match stop {
         Stop::Event(_) => (0, wait_in(process, tid, inner)),
         Stop::Signal(signal) => (signal, false),
-        // One that does not stop is let go of when this process ends, which is soon.
-        Stop::Nothing | Stop::Ended | Stop::Call => return (start.elapsed(), false),
+        // It may be running still, and is asked again.
+        Stop::Nothing => return (Duration::ZERO, false),
+        Stop::Ended | Stop::Call => (0, false),
     };
+    told.remove(&tid);
+    // One that has ended is let go already.
     let _ = sys::detach(tid, signal);
     (start.elapsed(), reaped)
 }

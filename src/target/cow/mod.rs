@@ -32,11 +32,12 @@ use std::time::{Duration, Instant};
 /// There is no way yet to make a thread of this architecture do a system call.
 #[cfg(not(target_arch = "x86_64"))]
 #[must_use]
-pub fn run_guardian(_: u32) -> bool {
+pub fn run_guardian(_: u32, _: Option<Duration>) -> bool {
     false
 }
 
-/// The word with which pyheap is started as a guardian; the process follows it.
+/// The word with which pyheap is started as a guardian; the process follows it, and the longest pause in microseconds if
+/// there is a limit.
 pub const GUARDIAN: &str = "__guardian";
 
 /// How long the guardian may take for a fork or for cleaning up, besides what was foretold.
@@ -154,6 +155,10 @@ impl FrozenChild {
             examine(process, max_pause).map_err(|reason| CowError::Refused { pid, reason })?;
         let mut guardian = Command::new(guardian)
             .args([GUARDIAN, &pid.to_string()])
+            .args(
+                max_pause
+                    .map(|limit| u64::try_from(limit.as_micros()).unwrap_or(u64::MAX).to_string()),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
