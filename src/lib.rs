@@ -21,3 +21,4 @@ pub mod snapshot;
 pub mod source;
 pub mod take;
 pub mod target;
+pub mod watch;

@@ -266,6 +266,25 @@ impl Paths {
         let weighed = objects.into_iter().map(|object| (object, bytes_of(graph, object)));
         Grouping::new(self, graph, |_| false).group(weighed)
     }
+
+    /// The same, and with each way that no root reaches the cycle that keeps it.
+    #[must_use]
+    pub fn holders(
+        &self,
+        graph: &HeapGraph,
+        objects: impl IntoIterator<Item = ObjectId>,
+    ) -> Vec<HeldBy> {
+        let groups = self.group(graph, objects);
+        groups.into_iter().map(|held| self.with_cycle(graph, held)).collect()
+    }
+
+    /// A way with the cycle that keeps it, if no root does.
+    #[must_use]
+    pub fn with_cycle(&self, graph: &HeapGraph, held: HeldBy) -> HeldBy {
+        let is_rootless = held.path.root.origin.is_rootless();
+        let cycle = if is_rootless { self.cycle(graph, held.example) } else { Vec::new() };
+        HeldBy { cycle, ..held }
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! A census: a heap of which only the sums by type are kept. It is read by a thread of its own, so that
-//! the sampling goes on.
+//! A census that is taken by a thread of its own, so that the sampling goes on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
-use crate::analysis::garbage::{Garbage, GarbageType};
-use crate::analysis::{Collection, Histogram, SortBy};
-use crate::recording::{Census, TypeCount};
-use crate::snapshot::{self, Snapshot};
-use crate::take::{self, TakeError, TakeOptions};
+use crate::analysis::Collection;
+use crate::analysis::garbage::Garbage;
+use crate::recording::Census;
+use crate::snapshot;
+use crate::take::TakeOptions;
 use crate::target::Process;
+use crate::watch;
 
 /// What came of a census.
 #[derive(Debug)]
@@ -65,47 +65,18 @@ fn died() -> Outcome {
 }
 
 fn take(process: &Process, options: &TakeOptions, garbage: bool, file: Option<PathBuf>) -> Outcome {
-    match take::take(process.pid(), options) {
-        // It is taken by number, and the number may have been given to another process meanwhile.
-        Ok((facts, _))
-            if facts.process.start_ticks != process.start_ticks() || process.is_replaced() =>
-        {
-            Outcome::Failed(format!("process {} is another one by now", process.pid()))
-        }
-        Ok((facts, graph)) => {
-            let snapshot = Snapshot { facts, graph };
+    match watch::heap_of(process, options) {
+        Ok(snapshot) => {
             let failed = file.and_then(|file| {
                 snapshot::save(&snapshot, &file, false).err().map(|error| error.to_string())
             });
-            Outcome::Taken(census(&snapshot, garbage), failed)
+            let graph = &snapshot.graph;
+            let garbage = garbage.then(|| Garbage::new(graph, &Collection::new(graph)).bytes());
+            let census = Census { garbage_bytes: garbage, ..watch::sums(&snapshot) };
+            Outcome::Taken(census, failed)
         }
-        Err(TakeError::Pause(error)) => Outcome::TooLong(error.to_string()),
-        Err(TakeError::Capture(error)) => Outcome::TooLong(error.to_string()),
-        Err(error) => Outcome::Failed(error.to_string()),
-    }
-}
-
-/// The sums over a heap. Whoever asked for it says when it was.
-fn census(snapshot: &Snapshot, garbage: bool) -> Census {
-    let histogram = Histogram::new(&snapshot.graph, SortBy::Bytes);
-    let types = histogram.types.iter().map(|row| TypeCount {
-        name: row.name.as_str().into(),
-        objects: row.totals.objects,
-        shallow_bytes: row.totals.shallow_bytes,
-        buffer_bytes: row.totals.buffer_bytes,
-    });
-    Census {
-        seconds: 0.0,
-        pause_seconds: snapshot.facts.pause.seconds,
-        objects: histogram.totals.objects,
-        shallow_bytes: histogram.totals.shallow_bytes,
-        buffer_bytes: histogram.totals.buffer_bytes,
-        garbage_bytes: garbage.then(|| {
-            let garbage = Garbage::new(&snapshot.graph, &Collection::new(&snapshot.graph));
-            let bytes = garbage.types.iter().map(GarbageType::bytes);
-            bytes.fold(0, u64::saturating_add)
-        }),
-        types: types.collect(),
+        Err(missed) if missed.is_too_long() => Outcome::TooLong(missed.to_string()),
+        Err(missed) => Outcome::Failed(missed.to_string()),
     }
 }
 
@@ -123,7 +94,7 @@ os.execv(sys.executable, [sys.executable, '-c', 'print(\"other\", flush=True); i
 ";
 
     #[test]
-    fn a_census_of_another_program_is_none() {
+    fn of_another_program_no_snapshot_is_written() {
         let mut program = Program::ready(PROGRAM);
         let process = Process::open(program.pid()).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,6 @@ mod clock;
 pub mod condition;
 mod flush;
 mod metrics;
-mod pace;
 mod sampler;
 mod session;
 mod tree;

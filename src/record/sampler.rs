@@ -13,7 +13,6 @@ use crate::addr::Addr;
 use crate::cpython::discovery::Found;
 use crate::cpython::object::Objects;
 use crate::cpython::pymalloc::FreePools;
-use crate::facts::GenerationFacts;
 use crate::heap;
 use crate::limits::Limits;
 use crate::recording::{Frame, FrameId, StackId, Stacks};
@@ -35,7 +34,7 @@ const TRUST: Duration = Duration::from_secs(2);
 /// How much of the target's memory is remembered during one sample.
 const CACHE_BYTES: usize = 16 << 20;
 
-/// Reads stacks and the collector's counters of one process.
+/// Reads stacks of one process, and how much its allocator keeps free.
 pub(super) struct Sampler {
     pid: u32,
     memory: PageCache<LiveMemory>,
@@ -68,12 +67,6 @@ impl Sampler {
             places: FxHashMap::default(),
             trusted_since: Duration::ZERO,
         }
-    }
-
-    /// The collectors of all interpreters, each with the number of its interpreter.
-    pub(super) fn collectors(&self) -> Vec<(u64, Vec<GenerationFacts>)> {
-        let memory = self.memory.inner();
-        heap::generations(memory, &self.found, self.limits, &self.interpreters)
     }
 
     /// The bytes of Python's own allocator that are in pools without a block in use.

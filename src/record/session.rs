@@ -8,11 +8,11 @@ use super::census::Outcome;
 use super::clock::Clock;
 use super::flush::Flush;
 use super::metrics::Board;
-use super::pace::Pace;
 use super::trigger::{Now, Rule, Then, Trigger};
-use super::watched::{End, Watched};
+use super::watched::Watched;
 use crate::recording::{Census, Collector, EventKind, Recording, RecordingError, Sample};
 use crate::target::usage::Usage;
+use crate::watch::{End, Pace};
 
 /// How often counters are read.
 const COUNTERS: Duration = Duration::from_millis(100);
@@ -33,6 +33,8 @@ pub struct Plan {
     pub rate: u32,
     /// How often a census is taken; nothing: never.
     pub census: Option<Duration>,
+    /// For how long the process may be stopped for one.
+    pub max_pause: Option<Duration>,
     /// Whether a census is taken when memory is higher than ever, too.
     pub peak: bool,
     /// Where the file goes.
@@ -310,12 +312,12 @@ impl<'a, C: Clock, W: Watched> Session<'a, C, W> {
                 }
             }
             Outcome::TooLong(why) => {
-                let wait = self.pace.refused(now);
+                let wait = self.pace.refused(now, self.plan.max_pause.unwrap_or_default());
                 let text = format!("{why}; the next try is in {:.0} s", wait.as_secs_f64());
                 self.event(now, EventKind::Failed, text);
             }
             Outcome::Failed(why) => {
-                self.pace.refused(now);
+                self.pace.refused(now, Duration::ZERO);
                 self.event(now, EventKind::Failed, why);
             }
         }
@@ -335,11 +337,11 @@ impl<'a, C: Clock, W: Watched> Session<'a, C, W> {
     }
 
     fn ended(&mut self, now: Duration, end: End) {
-        let (kind, text) = match end {
-            End::Ended => (EventKind::Ended, "the process has ended"),
-            End::Replaced => (EventKind::Replaced, "the process runs another program now"),
+        let kind = match end {
+            End::Ended => EventKind::Ended,
+            End::Replaced => EventKind::Replaced,
         };
-        self.event(now, kind, text.to_owned());
+        self.event(now, kind, end.words().to_owned());
         // A census that was under way may have its copy already.
         self.last_census(now, false);
     }

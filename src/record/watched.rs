@@ -10,25 +10,12 @@ use nix::sys::time::TimeValLike;
 
 use super::census::{Outcome, Pending};
 use super::sampler::Sampler;
-use crate::addr::Addr;
-use crate::facts::{GenerationFacts, InterpreterFacts, ProcessFacts};
-use crate::heap;
-use crate::limits::Limits;
+use crate::facts::GenerationFacts;
 use crate::malloc::FreeMemory;
 use crate::recording::{FrameId, Head, StackId, Stacks};
-use crate::take::{self, TakeError, TakeOptions};
-use crate::target::memory::{Memory, ReadErrorKind};
-use crate::target::usage::{Resident, Usage, UsageReader};
-use crate::target::{LiveMemory, Process};
-
-/// Why a process can be watched no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It has ended.
-    Ended,
-    /// It runs another program now.
-    Replaced,
-}
+use crate::take::{TakeError, TakeOptions};
+use crate::target::usage::{Resident, Usage};
+use crate::watch::{Counters, End};
 
 /// What a recording asks of the process; a test answers in its place.
 pub(super) trait Watched {
@@ -58,11 +45,7 @@ pub(super) trait Watched {
 
 /// A process of this machine.
 pub(super) struct Live {
-    process: Arc<Process>,
-    memory: LiveMemory,
-    /// An address that can be read as long as the process runs this program.
-    anchor: Addr,
-    usage: UsageReader,
+    counters: Counters,
     sampler: Sampler,
     free: FreeMemory,
     options: TakeOptions,
@@ -84,37 +67,21 @@ impl Live {
         sharers: Arc<AtomicUsize>,
     ) -> Result<(Self, Head), TakeError> {
         let own_cpu_seen = processor_time();
-        let process = Arc::new(Process::open(pid)?);
-        let limits: Limits = options.limits;
-        let found = take::find(&process, limits)?;
-        let usage = UsageReader::open(pid).map_err(|_| TakeError::Gone(pid))?;
-        let interpreters = heap::interpreters(&process.memory(), &found, limits).len();
+        let counters = Counters::open(pid, options.limits)?;
+        let process = counters.process();
         let head = Head {
-            process: ProcessFacts {
-                pid,
-                executable: process.executable(),
-                rss_bytes: process.rss_bytes(),
-                start_ticks: process.start_ticks(),
-                boot_id: Process::boot_id().unwrap_or_default(),
-            },
+            process: counters.process_facts(),
             command: process.command_line(),
-            interpreter: InterpreterFacts {
-                version: found.version.to_string(),
-                build: found.build.to_string(),
-                interpreters: u32::try_from(interpreters).unwrap_or(u32::MAX),
-            },
+            interpreter: counters.interpreter_facts(),
             ..Head::default()
         };
         let map = process.memory_map()?;
         let free = FreeMemory::find(&process.memory(), &map);
-        let (memory, anchor) = (process.memory(), found.runtime);
-        let sampler = Sampler::new(pid, process.memory(), &map, found, limits);
+        let found = counters.found().clone();
+        let sampler = Sampler::new(pid, process.memory(), &map, found, options.limits);
         sharers.fetch_add(1, Ordering::Relaxed);
         let live = Self {
-            process,
-            memory,
-            anchor,
-            usage,
+            counters,
             sampler,
             free,
             options,
@@ -144,38 +111,24 @@ fn processor_time() -> Duration {
 
 impl Watched for Live {
     fn resident(&mut self) -> Result<Resident, End> {
-        let resident = self.usage.resident().map_err(|_| End::Ended)?;
-        if resident.code_bytes == 0 {
-            return Err(End::Replaced);
-        }
-        // These numbers go on with the next program that the process runs, but its memory, as we have it
-        // open, ends with this one (`mem_rw`, fs/proc/base.c). Looked at afterwards, so that what was
-        // read is of this program: else 300 MB of another one would be put down to our lines.
-        let read = self.memory.u8(self.anchor);
-        if read.is_err_and(|error| error.kind == ReadErrorKind::Gone) {
-            self.check()?;
-        }
-        Ok(resident)
+        self.counters.resident()
     }
 
     fn free(&mut self, now: Duration) -> u64 {
-        let in_malloc = self.free.bytes(&self.process.memory(), now);
+        let in_malloc = self.free.bytes(&self.counters.process().memory(), now);
         in_malloc.saturating_add(self.sampler.free_pool_bytes())
     }
 
     fn usage(&mut self) -> Result<Usage, End> {
-        match self.usage.usage() {
-            Ok(usage) if !usage.is_dead => Ok(usage),
-            _ => Err(End::Ended),
-        }
+        self.counters.usage()
     }
 
     fn pss(&mut self) -> Option<u64> {
-        self.usage.pss_bytes()
+        self.counters.pss_bytes()
     }
 
     fn collectors(&mut self) -> Vec<(u64, Vec<GenerationFacts>)> {
-        self.sampler.collectors()
+        self.counters.collectors()
     }
 
     fn running(&mut self, now: Duration, all: bool, stacks: &mut Stacks) -> Vec<StackId> {
@@ -187,18 +140,11 @@ impl Watched for Live {
     }
 
     fn check(&mut self) -> Result<(), End> {
-        if self.process.is_same() {
-            return Ok(());
-        }
-        // The same number and start, and yet not the same: another program.
-        match self.usage.usage() {
-            Ok(usage) if !usage.is_dead => Err(End::Replaced),
-            _ => Err(End::Ended),
-        }
+        self.counters.check()
     }
 
     fn start_census(&mut self, file: Option<PathBuf>) {
-        let process = Arc::clone(&self.process);
+        let process = Arc::clone(self.counters.process());
         self.pending = Some(Pending::start(process, self.options, self.garbage, file));
     }
 

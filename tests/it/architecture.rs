@@ -50,6 +50,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("take", &["addr", "limits", "target", "cpython", "graph", "heap", "footprint", "facts"]),
     ("processes", &["addr", "limits", "target", "cpython", "facts", "take"]),
     (
+        "watch",
+        &[
+            "addr",
+            "limits",
+            "target",
+            "cpython",
+            "heap",
+            "facts",
+            "analysis",
+            "snapshot",
+            "take",
+            "recording",
+        ],
+    ),
+    (
         "record",
         &[
             "addr",
@@ -65,6 +80,21 @@ const LAYERS: &[(&str, &[&str])] = &[
             "take",
             "processes",
             "recording",
+            "watch",
+        ],
+    ),
+    (
+        "top",
+        &[
+            "target",
+            "facts",
+            "analysis",
+            "snapshot",
+            "take",
+            "recording",
+            "watch",
+            "report",
+            "error",
         ],
     ),
     ("error", &["target", "cpython", "analysis", "snapshot", "take", "record", "recording"]),
@@ -82,6 +112,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "record",
             "recording",
+            "top",
         ],
     ),
 ];

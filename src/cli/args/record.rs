@@ -109,6 +109,7 @@ impl RecordArgs {
                 duration: self.duration,
                 rate: self.rate,
                 census: self.census.0,
+                max_pause,
                 peak: self.peak,
                 file: self.file.clone(),
                 rule: self.when.clone().map(|when| Rule {

@@ -38,7 +38,7 @@ pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error
     let paths = Paths::new(graph);
     let held_by = match objects.as_slice() {
         &[single] => vec![alone(graph, &paths, single, args.raw)],
-        _ => grouped(graph, &paths, objects),
+        _ => paths.holders(graph, objects),
     };
     if args.read.output.json {
         json::write(context.out, "why", WhyJson::new(facts, graph, &held_by))?;
@@ -70,18 +70,7 @@ fn alone(graph: &HeapGraph, paths: &Paths, object: ObjectId, raw: bool) -> HeldB
     let path = if raw { paths.raw_to(graph, object) } else { paths.to(graph, object) };
     let bytes = crate::analysis::diff::bytes_of(graph, object);
     let held = HeldBy { path, objects: 1, bytes, example: object, cycle: Vec::new() };
-    with_cycle(graph, paths, held)
-}
-
-fn grouped(graph: &HeapGraph, paths: &Paths, objects: Vec<ObjectId>) -> Vec<HeldBy> {
-    let groups = paths.group(graph, objects);
-    groups.into_iter().map(|held| with_cycle(graph, paths, held)).collect()
-}
-
-fn with_cycle(graph: &HeapGraph, paths: &Paths, held: HeldBy) -> HeldBy {
-    let is_rootless = held.path.root.origin.is_rootless();
-    let cycle = if is_rootless { paths.cycle(graph, held.example) } else { Vec::new() };
-    HeldBy { cycle, ..held }
+    paths.with_cycle(graph, held)
 }
 
 pub(super) fn cycles_of(args: &CyclesArgs, context: &mut Context<'_>) -> Result<(), Error> {

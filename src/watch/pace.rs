@@ -1,4 +1,4 @@
-//! When a census is due: by its interval, by a new peak, and never so often that it harms.
+//! When a census is due: by its interval, by a new peak, when somebody asks, and never so often that it harms.
 
 use std::time::Duration;
 
@@ -8,10 +8,12 @@ const RARITY: u32 = 100;
 const PEAK_PERCENT: u64 = 110;
 /// The least time between two censuses.
 const LEAST: Duration = Duration::from_secs(2);
+/// The longest wait for another try.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Decides when a census is taken.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     interval: Option<Duration>,
     peak: bool,
     next: Duration,
@@ -23,7 +25,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(interval: Option<Duration>, peak: bool) -> Self {
+    /// One an interval, if there is one; with `peak`, also when memory is higher than ever.
+    #[must_use]
+    pub fn new(interval: Option<Duration>, peak: bool) -> Self {
         Self {
             interval,
             peak,
@@ -36,7 +40,7 @@ impl Pace {
     }
 
     /// Whether one is due now; if so, the next is an interval later.
-    pub(super) fn is_due(&mut self, now: Duration, rss_bytes: u64) -> bool {
+    pub fn is_due(&mut self, now: Duration, rss_bytes: u64) -> bool {
         let Some(interval) = self.interval else { return false };
         let by_time = now >= self.next;
         let by_peak = self.peak
@@ -54,7 +58,7 @@ impl Pace {
     }
 
     /// Whether one is due while another is still being taken; said once for each.
-    pub(super) fn is_late(&mut self, now: Duration) -> bool {
+    pub fn is_late(&mut self, now: Duration) -> bool {
         let Some(interval) = self.interval else { return false };
         let late = now >= self.next;
         if late {
@@ -64,10 +68,10 @@ impl Pace {
     }
 
     /// One was taken. Gives back how long the next one waits, if that is longer than it would.
-    pub(super) fn taken(&mut self, now: Duration, pause_seconds: f64) -> Option<Duration> {
+    pub fn taken(&mut self, now: Duration, pause_seconds: f64) -> Option<Duration> {
         self.wait = self.interval.unwrap_or_default();
         let pause = Duration::try_from_secs_f64(pause_seconds).unwrap_or_default();
-        self.not_before = now + pause.saturating_mul(RARITY);
+        self.not_before = now.saturating_add(pause.saturating_mul(RARITY));
         let longer = self.not_before > self.next;
         if longer {
             self.next = self.not_before;
@@ -75,16 +79,30 @@ impl Pace {
         longer.then(|| self.next.saturating_sub(now))
     }
 
-    /// None could be taken: the next try comes after twice the wait before, up to an hour.
-    pub(super) fn refused(&mut self, now: Duration) -> Duration {
-        self.wait = (self.wait * 2).min(Duration::from_secs(3600)).max(LEAST);
-        self.not_before = now + self.wait;
+    /// None could be taken, though the target was perhaps `stopped` for so long: the next try comes after twice
+    /// the wait before, up to an hour. Gives back how long that is.
+    pub fn refused(&mut self, now: Duration, stopped: Duration) -> Duration {
+        self.wait = (self.wait * 2).min(LONGEST).max(LEAST).max(stopped.saturating_mul(RARITY));
+        self.not_before = now.saturating_add(self.wait);
         self.next = self.not_before;
         self.wait
     }
 
+    /// Somebody asks for one now. Gives back for how long it must wait all the same.
+    pub fn ask(&mut self, now: Duration) -> Duration {
+        self.next = self.not_before.max(now);
+        self.next.saturating_sub(now)
+    }
+
+    /// In how long the next one is due.
+    #[must_use]
+    pub fn due_in(&self, now: Duration) -> Duration {
+        self.next.max(self.not_before).saturating_sub(now)
+    }
+
     /// Whether the last one was so long ago that the end wants one of its own.
-    pub(super) fn is_missing_at_end(&self, now: Duration) -> bool {
+    #[must_use]
+    pub fn is_missing_at_end(&self, now: Duration) -> bool {
         self.interval.is_some_and(|interval| {
             now >= self.not_before && self.last.is_none_or(|last| now >= last + interval / 4)
         })
@@ -122,9 +140,28 @@ mod tests {
     fn refusals_come_less_and_less_often() {
         let mut pace = Pace::new(Some(s(30)), false);
         assert!(pace.is_due(s(0), 1));
-        assert_eq!(pace.refused(s(0)), s(60));
+        assert_eq!(pace.refused(s(0), s(0)), s(60));
         assert!(!pace.is_due(s(59), 1) && pace.is_due(s(60), 1));
-        assert_eq!(pace.refused(s(60)), s(120));
+        assert_eq!(pace.refused(s(60), s(0)), s(120));
+    }
+
+    #[test]
+    fn a_try_that_stops_the_process_for_nothing_is_as_rare_as_one_that_does_not() {
+        let mut pace = Pace::new(Some(s(1)), false);
+        assert!(pace.is_due(s(0), 1));
+        assert_eq!(pace.refused(s(1), Duration::from_millis(500)), s(50));
+        assert!(!pace.is_due(s(50), 1) && pace.is_due(s(51), 1));
+    }
+
+    #[test]
+    fn who_asks_for_one_need_not_wait_for_the_interval_but_for_the_process() {
+        let mut pace = Pace::new(Some(s(30)), false);
+        assert!(pace.is_due(s(0), 1));
+        pace.taken(s(1), 0.02);
+        assert_eq!((pace.due_in(s(2)), pace.ask(s(2))), (s(28), s(1)));
+        assert!(!pace.is_due(s(2), 1) && pace.is_due(s(3), 1) && !pace.is_due(s(4), 1));
+        assert_eq!(pace.ask(s(10)), s(0));
+        assert!(pace.is_due(s(10), 1));
     }
 
     #[test]
