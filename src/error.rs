@@ -49,6 +49,12 @@ pub enum Error {
     /// The target ended while it was read.
     #[error("process {0} has ended")]
     Gone(u32),
+    /// The target runs another program than it did.
+    #[error("process {0} runs another program now")]
+    Replaced(u32),
+    /// A signal has ended us.
+    #[error("ended by signal {0}")]
+    Signal(i32),
     /// Going on could harm the target, or would exceed a limit that was set.
     #[error("{0}")]
     Refused(String),
@@ -129,7 +135,9 @@ impl Error {
             Self::NotPython(_) => 4,
             Self::Permission { .. } => 5,
             Self::Unsupported(_) => 6,
-            Self::Gone(_) => 7,
+            Self::Gone(_) | Self::Replaced(_) => 7,
+            // As a shell says it.
+            Self::Signal(signal) => u8::try_from(*signal).unwrap_or(0).saturating_add(128),
             Self::Refused(_) | Self::Timeout { .. } => 8,
             Self::Take(error) | Self::Record(RecordError::Take(error)) => take_exit_code(error),
             Self::Record(RecordError::OtherProcess { .. }) => 2,

@@ -21,4 +21,5 @@ pub mod snapshot;
 pub mod source;
 pub mod take;
 pub mod target;
+pub mod top;
 pub mod watch;

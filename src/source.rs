@@ -19,6 +19,8 @@ use crate::take::{self, Outlook, TakeOptions};
 pub use crate::target::Forecast;
 pub use crate::target::core::CoreOptions;
 pub use crate::target::permission::Finding;
+use crate::top;
+pub use crate::top::Plan as View;
 
 /// A source of heaps.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -124,6 +126,14 @@ pub fn record(
     Ok(record::record(order, stop, note)?)
 }
 
+/// Shows a process on the terminal until somebody quits; this program is to end then.
+///
+/// # Errors
+/// There is no terminal, or the process cannot be read or has ended, or a signal has ended the view.
+pub fn show(view: &View) -> Result<(), Error> {
+    top::run(view)
+}
+
 /// The recording in a file; nothing if the file is something else.
 ///
 /// # Errors
@@ -188,10 +198,11 @@ pub fn diagnose(pid: u32) -> Diagnosis {
 const LET_GO: Duration = Duration::from_secs(1);
 
 /// Gives up everything that is under way, for the program is about to end: targets run on, files that are half written
-/// are removed. The result keeps others from being begun.
+/// are removed, the terminal is as it was. The result keeps others from being begun.
 #[must_use]
 pub fn abandon() -> snapshot::Abandoned {
     crate::target::held::let_all_go(LET_GO);
+    top::give_back_terminal();
     snapshot::abandon()
 }
 

@@ -22,7 +22,7 @@ use crate::report::Layout;
 use crate::report::style::Style;
 use crate::snapshot::Snapshot;
 use crate::source::{
-    self, Diagnosis, Options, Order, PythonProcess, Recorded, SharingFacts, Source,
+    self, Diagnosis, Options, Order, PythonProcess, Recorded, SharingFacts, Source, View,
 };
 
 use time_limit::Reading;
@@ -50,6 +50,8 @@ trait Backend {
         stop: &AtomicBool,
         note: &mut dyn FnMut(&str),
     ) -> Result<Vec<Recorded>, Error>;
+    /// Shows a process on the terminal.
+    fn show(&self, view: &View) -> Result<(), Error>;
     /// The recording in a file; nothing if the file is something else.
     fn recording(&self, path: &Path) -> Result<Option<Recording>, Error>;
 }
@@ -97,6 +99,9 @@ impl Backend for Machine {
         note: &mut dyn FnMut(&str),
     ) -> Result<Vec<Recorded>, Error> {
         source::record(order, stop, note)
+    }
+    fn show(&self, view: &View) -> Result<(), Error> {
+        self.reading.during(&Source::Pid(view.pid), || source::show(view))
     }
     fn recording(&self, path: &Path) -> Result<Option<Recording>, Error> {
         self.reading.during(&Source::File(path.to_owned()), || source::recording(path))

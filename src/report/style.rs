@@ -39,6 +39,12 @@ impl Style {
         Self { colored }
     }
 
+    /// Whether there are colours.
+    #[must_use]
+    pub const fn is_colored(self) -> bool {
+        self.colored
+    }
+
     /// A heading.
     #[must_use]
     pub fn bold(self, text: &str) -> String {

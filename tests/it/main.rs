@@ -41,6 +41,7 @@ mod stacks;
 mod strings;
 mod tasks;
 mod time_limit;
+mod top;
 mod traced;
 mod traps;
 mod truth;

@@ -177,7 +177,7 @@ fn a_snapshot_and_an_export_to_a_full_disk_leave_nothing_behind() -> Result<()> 
 }
 
 /// Runs another, bigger program in the same process when it is told to.
-const EXEC: &str = "
+pub(crate) const EXEC: &str = "
 import os, sys
 print('ready', flush=True)
 sys.stdin.readline()

@@ -12,4 +12,5 @@ pub(crate) mod pythons;
 pub(crate) mod random;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod tmux;
 pub(crate) mod truth_file;

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+
+use crate::support::tmux::Tmux;
 
 /// What to draw.
 #[derive(clap::Args)]
@@ -26,8 +29,11 @@ const LINE: usize = 18;
 const COLUMN_TENTHS: usize = 78;
 /// Pixels around the text.
 const MARGIN: usize = 14;
+/// The colours of text that has none.
+const FOREGROUND: &str = "#d7dae0";
+const BACKGROUND: &str = "#16181d";
 
-/// Runs `pyheap demo` and `pyheap snapshot`, and writes what they print to `docs/pictures/`.
+/// Runs `pyheap demo`, `pyheap snapshot` and `pyheap top`, and writes what they print to `docs/pictures/`.
 ///
 /// # Errors
 /// If one of them fails or a picture cannot be written.
@@ -43,8 +49,22 @@ pub(crate) fn draw(workspace: &Path, arguments: &Arguments) -> Result<()> {
     let mut program = Program::start(&arguments.python)?;
     let pid = program.child.id().to_string();
     let text = run(&pyheap, &["snapshot", "-p", &pid, "-n", "12"])?;
+    save(&folder.join("snapshot.svg"), &format!("pyheap snapshot -p {pid} -n 12"), &text)?;
+    let text = watch(&pyheap, &mut program)?;
     program.end()?;
-    save(&folder.join("snapshot.svg"), &format!("pyheap snapshot -p {pid} -n 12"), &text)
+    save(&folder.join("top.svg"), &format!("pyheap top -p {pid}"), &text)
+}
+
+/// The screen of `pyheap top` while a program grows.
+fn watch(pyheap: &Path, program: &mut Program) -> Result<String> {
+    let command = format!("exec {} top -p {} --interval 2s", pyheap.display(), program.child.id());
+    let tmux = Tmux::start(u16::try_from(COLUMNS)?, 24, &command)?;
+    tmux.wait_for_words("__main__.Session")?;
+    for sessions in ["+2,000", "+4,000", "+6,000"] {
+        program.grow()?;
+        tmux.wait_for_words(sessions)?;
+    }
+    tmux.colored_screen()
 }
 
 /// Builds pyheap and says where it is.
@@ -73,29 +93,43 @@ fn run(pyheap: &Path, arguments: &[&str]) -> Result<String> {
 /// A small Python process to look at. It ends with its input, so it does not outlive us.
 struct Program {
     child: Child,
+    says: BufReader<ChildStdout>,
 }
 
 impl Program {
     /// Starts it and waits until its objects are there.
     fn start(python: &Path) -> Result<Self> {
-        use std::io::{BufRead as _, BufReader};
         let code = "import json, decimal, sys\n\
                     class Session:\n    \
                         def __init__(self, n): self.user = f'user-{n}'; self.seen = [n]\n\
                     sessions = [Session(n) for n in range(20_000)]\n\
                     print('ready', flush=True)\n\
-                    sys.stdin.read()\n";
+                    for line in sys.stdin:\n    \
+                        sessions += [Session(n) for n in range(2_000)]\n    \
+                        print('grown', flush=True)\n";
         let mut child = Command::new(python)
             .args(["-I", "-S", "-c", code])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}", python.display()))?;
-        let mut line = String::new();
         let output = child.stdout.take().context("the program has no output")?;
-        BufReader::new(output).read_line(&mut line)?;
-        ensure!(line.trim_end() == "ready", "the program said {line:?}");
-        Ok(Self { child })
+        let mut program = Self { child, says: BufReader::new(output) };
+        program.says("ready")?;
+        Ok(program)
+    }
+
+    /// Lets it make more objects, and waits until they are there.
+    fn grow(&mut self) -> Result<()> {
+        self.child.stdin.as_mut().context("the program has no input")?.write_all(b"\n")?;
+        self.says("grown")
+    }
+
+    fn says(&mut self, word: &str) -> Result<()> {
+        let mut line = String::new();
+        self.says.read_line(&mut line)?;
+        ensure!(line.trim_end() == word, "the program said {line:?}");
+        Ok(())
     }
 
     fn end(&mut self) -> Result<()> {
@@ -119,6 +153,7 @@ struct Piece<'a> {
     row: usize,
     column: usize,
     attributes: String,
+    is_reversed: bool,
 }
 
 /// Cuts text with SGR codes into pieces, wrapped as a terminal of this width does; also says how many rows there are.
@@ -142,7 +177,8 @@ fn pieces(text: &str) -> Result<(Vec<Piece<'_>>, usize)> {
                 let end =
                     rest.char_indices().nth(COLUMNS - column).map_or(rest.len(), |(at, _)| at);
                 let (text, after) = rest.split_at(end);
-                pieces.push(Piece { text, row, column, attributes: style.attributes() });
+                let (attributes, is_reversed) = (style.attributes(), style.reversed);
+                pieces.push(Piece { text, row, column, attributes, is_reversed });
                 column += text.chars().count();
                 rest = after;
             }
@@ -160,19 +196,31 @@ fn picture(text: &str) -> Result<String> {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\">\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#16181d\"/>\n\
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{BACKGROUND}\"/>\n\
          <g font-family=\"ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace\" \
-         font-size=\"13\" fill=\"#d7dae0\">\n"
+         font-size=\"13\" fill=\"{FOREGROUND}\">\n"
     );
     for piece in pieces {
+        let (left, top) = (MARGIN * 10 + piece.column * COLUMN_TENTHS, MARGIN + piece.row * LINE);
+        if piece.is_reversed {
+            let width = piece.text.chars().count() * COLUMN_TENTHS;
+            writeln!(
+                svg,
+                "<rect x=\"{}.{}\" y=\"{top}\" width=\"{}.{}\" height=\"{LINE}\" fill=\"{FOREGROUND}\"/>",
+                left / 10,
+                left % 10,
+                width / 10,
+                width % 10,
+            )?;
+        }
         let shown = piece.text.trim();
         if shown.is_empty() {
             continue;
         }
         // Spaces at the front are a position, which no viewer collapses.
         let spaces = piece.text.chars().take_while(|char| *char == ' ').count();
-        let x = MARGIN * 10 + (piece.column + spaces) * COLUMN_TENTHS;
-        let y = MARGIN + piece.row * LINE + 13;
+        let x = left + spaces * COLUMN_TENTHS;
+        let y = top + 13;
         let length = shown.chars().count() * COLUMN_TENTHS;
         writeln!(
             svg,
@@ -194,16 +242,24 @@ fn picture(text: &str) -> Result<String> {
 struct Style {
     bold: bool,
     dim: bool,
+    reversed: bool,
     color: Option<&'static str>,
 }
 
 impl Style {
     fn set(&mut self, codes: &str) -> Result<()> {
+        // tmux says the sixteen colours in the way of the 256.
+        let codes =
+            codes.strip_prefix("38;5;").map_or_else(|| codes.to_owned(), |nth| format!("3{nth}"));
         for code in codes.split(';') {
             match code {
                 "" | "0" => *self = Self::default(),
                 "1" => self.bold = true,
                 "2" => self.dim = true,
+                "7" => self.reversed = true,
+                "39" => self.color = None,
+                // Nothing has a background but what is reversed.
+                "49" => {}
                 "31" => self.color = Some("#ff7b72"),
                 "32" => self.color = Some("#7ee787"),
                 "33" => self.color = Some("#e3b341"),
@@ -224,7 +280,7 @@ impl Style {
         if self.dim {
             attributes.push_str(" opacity=\"0.6\"");
         }
-        if let Some(color) = self.color {
+        if let Some(color) = self.color.or(self.reversed.then_some(BACKGROUND)) {
             attributes.push_str(" fill=\"");
             attributes.push_str(color);
             attributes.push('"');
@@ -244,6 +300,14 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_reversed_is_dark_on_light() {
+        let svg = picture("ab \x1b[7mcd\x1b[0m").unwrap();
+        let expected = "<rect x=\"37.4\" y=\"14\" width=\"15.6\" height=\"18\" fill=\"#d7dae0\"/>\n\
+                        <text x=\"37.4\" y=\"27\" textLength=\"15.6\" fill=\"#16181d\">cd</text>";
+        assert!(svg.contains(expected), "{svg}");
+    }
 
     #[test]
     fn styles_are_kept_and_text_is_escaped() {

@@ -14,6 +14,7 @@ mod record;
 mod report;
 mod stacks;
 mod strings;
+mod top;
 mod values;
 
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub(crate) use record::RecordArgs;
 pub(crate) use report::{ReportArgs, View};
 pub(crate) use stacks::StacksArgs;
 pub(crate) use strings::StringsArgs;
+pub(crate) use top::TopArgs;
 
 use crate::report::style::ColorChoice;
 
@@ -127,6 +129,8 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Record memory over time, and the lines that make it grow
     Record(RecordArgs),
+    /// Show a process live: memory, what grows and who holds it
+    Top(TopArgs),
     /// Write a recording or a heap as one page that needs no network, or as a picture
     Report(ReportArgs),
     /// Write a heap for another tool: Chrome DevTools, pprof, flame graphs, Graphviz, tables

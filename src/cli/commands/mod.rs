@@ -19,6 +19,7 @@ mod retained;
 mod show;
 mod stacks;
 mod strings;
+mod top;
 mod worker_tree;
 
 use super::Context;
@@ -43,6 +44,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> Result<(), Er
         Command::Stacks(args) => stacks::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Record(args) => record::run(args, context),
+        Command::Top(args) => top::run(args, context),
         Command::Report(args) => report::run(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Check(args) => check::run(args, context),

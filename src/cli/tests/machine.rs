@@ -96,6 +96,9 @@ impl Backend for Growing {
     ) -> Result<Vec<Recorded>, Error> {
         Ok(Vec::new())
     }
+    fn show(&self, _: &View) -> Result<(), Error> {
+        Ok(())
+    }
     fn recording(&self, _: &Path) -> Result<Option<Recording>, Error> {
         Ok(None)
     }

@@ -9,6 +9,7 @@ mod orphans;
 mod record;
 mod selecting;
 mod strings;
+mod top;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -73,6 +74,10 @@ impl Backend for Heaps {
         note(&format!("recording process {}", order.pid));
         let recording = record::recording(order);
         Ok(vec![Recorded { recording, file: order.plan.file.clone(), failure: None }])
+    }
+    fn show(&self, view: &View) -> Result<(), Error> {
+        // There is no terminal to show it on: what would be shown is told.
+        Err(Error::Refused(format!("{view:?}")))
     }
     fn recording(&self, path: &Path) -> Result<Option<Recording>, Error> {
         let order = Order { pid: 7, ..Order::default() };

@@ -72,6 +72,6 @@ fn the_help_lists_what_there_is() {
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    insta::assert_snapshot!(commands.join(" "), @"ps snapshot histogram objects show why retained cycles garbage orphans strings memory stacks diff record report export check doctor demo completions man");
+    insta::assert_snapshot!(commands.join(" "), @"ps snapshot histogram objects show why retained cycles garbage orphans strings memory stacks diff record top report export check doctor demo completions man");
     assert!(help.contains("Exit codes:\n  0 done"));
 }
