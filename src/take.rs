@@ -9,6 +9,7 @@ mod stopped;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::addr::AddrRange;
 use crate::cpython::discovery::{self, Binaries, DiscoveryError, Found};
 use crate::cpython::tracemalloc::{TraceTable, Traces};
 use crate::facts::{
@@ -16,9 +17,12 @@ use crate::facts::{
 };
 use crate::footprint::{self, Evidence};
 use crate::graph::HeapGraph;
-use crate::heap::{self, Contents, Observed, Surroundings, Threads, WalkOptions, Walked};
+use crate::heap::{
+    self, Contents, HeldByC, NativeMemory, Observed, Surroundings, Threads, WalkOptions, Walked,
+};
 use crate::limits::Limits;
 use crate::target::capture::{CapturedMemory, be_the_first_to_go};
+use crate::target::memory::Memory;
 use crate::target::pause::PauseError;
 use crate::target::process::{AttachError, Process};
 use crate::target::threads::{self, OsThread};
@@ -212,43 +216,80 @@ fn take_of(
         total: start.elapsed().as_secs_f64(),
     };
     let mut threads = heap::threads(&captured, &found, options.limits, &walked.graph, &observed);
-    let surroundings = Surroundings {
+    tell_native(process, &map, &observed, &mut threads.threads);
+    let place = Place {
+        memory: &captured,
         map: &map,
+        files: process,
         saved: &captured.saved_ranges(),
+        present: captured.present(),
+        smaps: smaps.as_ref(),
         os_threads: &observed.threads,
         threads: &threads.threads,
     };
-    let orphans = std::mem::take(&mut walked.orphans);
-    let graph = &mut walked.graph;
-    let orphans = heap::name_c_holders(&captured, &found, limits, &surroundings, graph, &orphans);
-    tell_native(process, &map, &observed, &mut threads.threads);
+    let (held, memory) = place.look_around(&found, limits, &mut walked);
     let facts = facts(process, &found, &walked, pause, timings, &captured);
-    let seen = (observed.threads.as_slice(), threads.threads.as_slice());
-    let memory = footprint_of(&captured, process, &map, smaps.as_ref(), &walked, seen);
-    let facts = Facts { memory: Some(memory), torn, orphans, ..with_threads(facts, threads) };
+    let HeldByC { orphans, native } = held;
+    let facts = Facts {
+        memory: Some(memory),
+        torn,
+        orphans,
+        native_holders: native,
+        ..with_threads(facts, threads)
+    };
     Ok((facts, finish(walked.graph, &found, &captured)))
 }
 
-/// Where the memory is; `seen` are the threads as the kernel and as the interpreter know them.
-fn footprint_of(
-    captured: &CapturedMemory,
-    process: &Process,
-    map: &MemoryMap,
-    smaps: Option<&Smaps>,
-    walked: &Walked,
-    seen: (&[OsThread], &[ThreadFacts]),
-) -> MemoryFacts {
-    let evidence = Evidence {
-        map,
-        files: process,
-        present: captured.present(),
-        smaps,
-        pymalloc: &walked.pymalloc,
-        graph: &walked.graph,
-        os_threads: seen.0,
-        threads: seen.1,
-    };
-    footprint::measure(captured, evidence)
+/// A process whose memory stands still, and what is known of it besides its objects.
+struct Place<'a, M> {
+    memory: &'a M,
+    map: &'a MemoryMap,
+    files: &'a dyn MappedFiles,
+    /// What of its memory can be read.
+    saved: &'a [AddrRange],
+    /// The pages that are there, as far as that was looked up.
+    present: &'a [AddrRange],
+    smaps: Option<&'a Smaps>,
+    os_threads: &'a [OsThread],
+    threads: &'a [ThreadFacts],
+}
+
+impl<M: Memory> Place<'_, M> {
+    /// Says what C code holds, and where the memory is.
+    fn look_around(
+        &self,
+        found: &Found,
+        limits: Limits,
+        walked: &mut Walked,
+    ) -> (HeldByC, MemoryFacts) {
+        let malloc = footprint::examine(self.memory, &self.evidence(walked));
+        let remainder = std::mem::take(&mut walked.remainder);
+        let native = NativeMemory::new(self.memory, &walked.graph, &malloc, remainder);
+        let surroundings = Surroundings {
+            map: self.map,
+            saved: self.saved,
+            native: &native,
+            os_threads: self.os_threads,
+            threads: self.threads,
+        };
+        let orphans = std::mem::take(&mut walked.orphans);
+        let graph = &mut walked.graph;
+        let held = heap::name_c_holders(self.memory, found, limits, &surroundings, graph, &orphans);
+        (held, footprint::measure(self.memory, self.evidence(walked), &malloc))
+    }
+
+    fn evidence<'w>(&'w self, walked: &'w Walked) -> Evidence<'w> {
+        Evidence {
+            map: self.map,
+            files: self.files,
+            present: self.present,
+            smaps: self.smaps,
+            pymalloc: &walked.pymalloc,
+            graph: &walked.graph,
+            os_threads: self.os_threads,
+            threads: self.threads,
+        }
+    }
 }
 
 /// Adds what the threads were doing.

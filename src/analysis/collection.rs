@@ -152,7 +152,7 @@ pub(super) fn certain_hidden(
     let hidden = graph.hidden_referents.of(object).iter().copied();
     hidden
         .zip(labels)
-        .filter(|(_, label)| !matches!(label, EdgeLabel::Inferred(_)))
+        .filter(|(_, label)| !matches!(label, EdgeLabel::Inferred(_) | EdgeLabel::Native(_)))
         .map(|(to, _)| to)
 }
 

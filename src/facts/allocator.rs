@@ -96,6 +96,24 @@ impl SizeClassFacts {
     }
 }
 
+/// A place in native memory (what Rust, C++ and C have from an allocator) at which the address of an object
+/// stands that has references nothing else explains.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NativeHolderFacts {
+    /// The address of the object.
+    pub object: u64,
+    /// The address of the block, as its owner has it.
+    pub block: u64,
+    /// How many bytes of it its owner may use (`malloc_usable_size`).
+    pub block_bytes: u64,
+    /// The object that leads to the block, if one does.
+    pub owner: Option<u64>,
+    /// What leads to it otherwise: data of a binary, or the stack of a thread.
+    pub place: Option<String>,
+    /// How many blocks are on the way from there to the object, this one included; 0 if nothing leads to it.
+    pub blocks: u32,
+}
+
 /// Live objects of one type that nothing known refers to. Those of a snapshot are what only the allocator knows of: the
 /// collector does not track them, and they are not in the graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ mod torn;
 
 use serde::{Deserialize, Serialize};
 
-pub use allocator::{AllocatorFacts, ArenaFacts, OrphanFacts, SizeClassFacts};
+pub use allocator::{AllocatorFacts, ArenaFacts, NativeHolderFacts, OrphanFacts, SizeClassFacts};
 pub use memory::{
     MallocArenaFacts, MallocFacts, MemoryDetail, MemoryFacts, MemoryPart, ReclaimableFacts,
 };
@@ -126,6 +126,10 @@ pub struct Facts {
     /// Live objects that only that allocator knows of, by type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<OrphanFacts>,
+    /// Objects whose references nothing else explains, and the native memory in which their addresses
+    /// stand: the first few thousand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub native_holders: Vec<NativeHolderFacts>,
     /// The process that traced it when it was read, if one did.
     #[serde(default)]
     pub tracer: Option<u32>,

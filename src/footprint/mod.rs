@@ -48,16 +48,22 @@ pub struct Evidence<'a> {
     pub threads: &'a [ThreadFacts],
 }
 
+/// What the C library's `malloc` of a process has, whose memory stands still.
+#[must_use]
+pub fn examine(memory: &impl Memory, evidence: &Evidence<'_>) -> Malloc {
+    let stacks = stacks::find(memory, evidence.map, evidence.os_threads, evidence.threads);
+    examine_beside(memory, evidence, &evidence.pymalloc.ranges(), &stacks)
+}
+
 /// Takes stock of a process whose memory stands still.
 #[must_use]
-pub fn measure(memory: &impl Memory, evidence: Evidence<'_>) -> MemoryFacts {
+pub fn measure(memory: &impl Memory, evidence: Evidence<'_>, malloc: &Malloc) -> MemoryFacts {
     let Evidence { map, smaps, pymalloc, .. } = evidence;
     let residency = Residency::new(map, evidence.present, smaps);
     let arenas = pymalloc.ranges();
     let stacks = stacks::find(memory, map, evidence.os_threads, evidence.threads);
-    let malloc = examine(memory, &evidence, &arenas, &stacks);
-    let regions = regions::cut(memory, map, &arenas, &malloc, &stacks);
-    let books = Books::new(&evidence, &residency, &malloc, &regions, &stacks);
+    let regions = regions::cut(memory, map, &arenas, malloc, &stacks);
+    let books = Books::new(&evidence, &residency, malloc, &regions, &stacks);
     let parts = books.parts();
     let explained: u64 = parts.iter().map(|part| part.bytes).sum();
     let total = smaps.map(Smaps::total);
@@ -69,18 +75,18 @@ pub fn measure(memory: &impl Memory, evidence: Evidence<'_>) -> MemoryFacts {
         shared_bytes: total.map(|total| total.shared),
         swap_bytes: total.map(|total| total.swap),
         unexplained_bytes: total.map_or(0, |total| signed(total.rss) - signed(explained)),
-        malloc: malloc_facts(&malloc, &residency),
+        malloc: malloc_facts(malloc, &residency),
         reclaimable: ReclaimableFacts::default(),
         parts,
         unknown: Vec::new(),
     };
-    facts.reclaimable.malloc_trim_bytes = trimmable_bytes(&malloc, &residency);
+    facts.reclaimable.malloc_trim_bytes = trimmable_bytes(malloc, &residency);
     facts.reclaimable.restart_bytes = facts.part("python_free") + facts.part("malloc_free");
-    facts.unknown = unknown(&malloc, smaps, evidence.present);
+    facts.unknown = unknown(malloc, smaps, evidence.present);
     facts
 }
 
-fn examine(
+fn examine_beside(
     memory: &impl Memory,
     evidence: &Evidence<'_>,
     arenas: &[AddrRange],

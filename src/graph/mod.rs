@@ -10,6 +10,7 @@ mod builder;
 mod column;
 mod csr;
 mod held_by_c;
+mod hidden;
 mod ids;
 mod interner;
 mod references;
@@ -87,6 +88,19 @@ impl ObjectFlags {
     pub const fn generation(self) -> u8 {
         (self.0 >> Self::GENERATION_SHIFT) & 3
     }
+}
+
+/// A number as people read it: `4,096`.
+fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// In [`HeapGraph::content_hashes`]: a text or bytes whose contents were not read.
@@ -239,6 +253,8 @@ impl HeapGraph {
             Some(EdgeLabel::Stack(word)) => format!("stack[{word}]"),
             Some(EdgeLabel::Cell(name)) => format!("cell {}", self.strings.text(name)),
             Some(EdgeLabel::Inferred(offset)) => format!("+{offset}"),
+            Some(EdgeLabel::Native(0)) => "native block".to_owned(),
+            Some(EdgeLabel::Native(bytes)) => format!("native block of {} bytes", grouped(bytes)),
         }
     }
 

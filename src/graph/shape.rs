@@ -31,6 +31,10 @@ pub enum EdgeLabel {
     Cell(StringId),
     /// Found by scanning the instance of an unknown C type, at this offset: inferred.
     Inferred(u32),
+    /// Inferred too: it stands in a block of native memory, of so many bytes, to which the object leads,
+    /// at once or over other blocks, and the count of what it leads to has a reference that nothing else
+    /// explains. 0 in the place of a size means a block of any size.
+    Native(u32),
 }
 
 impl EdgeLabel {
@@ -43,6 +47,7 @@ impl EdgeLabel {
             Self::Key(_) => Self::Key(0),
             Self::Member(_) => Self::Member(0),
             Self::Stack(_) => Self::Stack(0),
+            Self::Native(_) => Self::Native(0),
             named => named,
         }
     }

@@ -38,7 +38,7 @@ use crate::target::memory::Memory;
 pub use blocks::Orphan;
 pub use contents::Contents;
 pub use deferred::fetch_deferred;
-pub use native::{Surroundings, name_c_holders};
+pub use native::{HeldByC, NativeMemory, Remainder, Surroundings, name_c_holders};
 pub use threads::{Observed, Threads, threads};
 pub use torn::{torn_objects, torn_storage};
 
@@ -70,6 +70,8 @@ pub struct Walked {
     pub allocator: AllocatorFacts,
     /// Live objects that only the allocator knows of. They are not in the graph.
     pub orphans: Vec<Orphan>,
+    /// What of the allocators' blocks is not an object's.
+    pub remainder: Remainder,
     /// Where what made no sense lies, by address.
     pub torn: Vec<Addr>,
 }
@@ -261,7 +263,8 @@ pub fn walk(
     graph.anomalies.merge(&anomalies);
     let torn = graph.anomalies.take_places();
     let of = (&objects, &types, discovered);
-    let (allocator, orphans) = Blocks::account(&pymalloc, of, map, &interpreters, &samples);
+    let (allocator, orphans, remainder) =
+        Blocks::account(&pymalloc, of, map, &interpreters, &samples);
     Walked {
         graph,
         torn,
@@ -270,6 +273,7 @@ pub fn walk(
         gc_enabled,
         allocator,
         orphans,
+        remainder,
         pymalloc,
     }
 }

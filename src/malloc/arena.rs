@@ -1,6 +1,6 @@
 //! Arenas: what glibc has from the system for one of its pools of memory, and what of it is free.
 
-use super::bins::{Budget, FreeLists, Lists, SIZE_BITS};
+use super::bins::{ALIGNMENT, Budget, FreeLists, Lists, SIZE_BITS};
 use super::heaps;
 use super::state::{self, MainArena, StateLayout};
 use crate::addr::{Addr, AddrRange};
@@ -16,6 +16,8 @@ pub struct Arena {
     pub is_main: bool,
     /// Where its memory is.
     pub regions: Vec<AddrRange>,
+    /// The parts of it in which blocks lie one behind the other, from the first block on.
+    pub pieces: Vec<AddrRange>,
     /// What it has from the system, in bytes: `system_mem`, mallinfo's `arena`.
     pub system_bytes: u64,
     /// The free memory at its end, which no list has.
@@ -107,10 +109,12 @@ fn main_arena(
     };
     arena.system_bytes = system_bytes;
     arena.regions = vec![region];
+    arena.pieces = vec![region];
     if !is_one {
         arena.regions.extend(map.iter().filter(|mapping| is_heap(mapping)).map(|m| m.range));
         arena.regions.sort_by_key(|range| range.start);
         arena.regions.dedup();
+        arena.pieces.clone_from(&arena.regions);
     }
     let is_inside = |chunk: AddrRange| match is_one {
         true => whole.start <= chunk.start && chunk.end <= whole.end,
@@ -133,13 +137,21 @@ fn thread_arena(
     let is_inside = |chunk: AddrRange| {
         regions.iter().any(|heap| heap.start < chunk.start && chunk.end <= heap.end)
     };
+    // The first heap has the arena's state behind its header, and the blocks behind that.
+    let header = heaps::header_bytes(state);
+    let behind_state = (layout.end(bins) + (ALIGNMENT - 1)).without_tag(ALIGNMENT - 1);
+    let pieces = regions.iter().map(|heap| {
+        let first = if heap.contains(state) { behind_state } else { heap.start + header };
+        AddrRange::new(first, heap.end)
+    });
+    let pieces = pieces.collect();
     let system_bytes: u64 = regions.iter().map(|heap| heap.len()).sum();
     if !is_inside(top) {
         return None;
     }
     let lists = Lists { memory, is_inside, budget };
     let lists = lists.follow(bins, layout.fastbins(bins));
-    let mut arena = Arena { at: state, system_bytes, regions, ..Arena::default() };
+    let mut arena = Arena { at: state, system_bytes, regions, pieces, ..Arena::default() };
     fill(&mut arena, top, lists);
     Some(arena)
 }

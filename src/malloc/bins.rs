@@ -8,6 +8,8 @@ use crate::target::memory::Memory;
 
 /// The smallest chunk, in bytes (`MINSIZE`).
 pub(super) const LEAST_BYTES: u64 = 32;
+/// Chunks begin at multiples of this, in bytes (`MALLOC_ALIGNMENT`).
+pub(super) const ALIGNMENT: u64 = 16;
 /// `PREV_INUSE`, `IS_MMAPPED` and `NON_MAIN_ARENA`.
 pub(super) const SIZE_BITS: u64 = 7;
 /// `NFASTBINS`.

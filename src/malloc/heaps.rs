@@ -17,11 +17,15 @@ const HEADERS: [u64; 2] = [32, 48];
 /// The most heaps of one arena: 4 TiB.
 const HEAPS: usize = 1 << 16;
 
+/// The size of the `heap_info` of an arena's heaps: its state lies right behind it in the first one.
+pub(super) const fn header_bytes(state: Addr) -> u64 {
+    state.0 % PAGE_BYTES
+}
+
 /// The heaps of an arena, the newest first, by its address and that of its top chunk. None if they do
 /// not agree about whose they are.
 pub(super) fn of(memory: &impl Memory, state: Addr, top: Addr) -> Option<Vec<AddrRange>> {
-    // The state of an arena lies in its first heap, right behind the header.
-    let header = state.0 % PAGE_BYTES;
+    let header = header_bytes(state);
     let first = state - header;
     if !HEADERS.contains(&header) || memory.addr(first + AR_PTR) != Ok(state) {
         return None;

@@ -14,6 +14,7 @@ mod mapped;
 mod running;
 mod state;
 mod tcache;
+mod used;
 
 use crate::addr::{Addr, AddrRange};
 use crate::target::mapped_files::MappedFiles;
@@ -24,6 +25,7 @@ pub use allocator::Allocator;
 pub use arena::Arena;
 pub use mapped::MappedChunks;
 pub use running::FreeMemory;
+pub use used::UsedBlocks;
 
 use bins::Budget;
 

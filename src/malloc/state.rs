@@ -50,6 +50,11 @@ impl StateLayout {
         bins + NEXT + 16 + if self.has_attached { 8 } else { 0 }
     }
 
+    /// The end of the state: behind `system_mem` is `max_system_mem`.
+    pub(super) fn end(self, bins: Addr) -> Addr {
+        self.system_mem(bins) + 16
+    }
+
     pub(super) fn top(self, bins: Addr) -> Addr {
         bins - 16
     }

@@ -173,3 +173,38 @@ fn a_ring_that_does_not_close_is_no_arena() {
     words.set(BINS + 64 * 16, 0x1234_5670);
     assert_eq!(found(&words).arenas.len(), 0);
 }
+
+#[test]
+fn every_address_of_a_block_in_use_leads_to_it_and_none_of_a_free_one() {
+    let words = process();
+    let used = UsedBlocks::find(&words, &found(&words));
+    let around = |used: &UsedBlocks, at: u64| {
+        let block = used.around(&words, Addr(HEAP + at))?;
+        Some((block.start - Addr(HEAP), block.end - Addr(HEAP)))
+    };
+    // Up to the size of the next one, whose first word belongs to it.
+    for at in [0x10, 0x18, 0x80, 0x100, 0x107] {
+        assert_eq!(around(&used, at), Some((0x10, 0x108)), "{at:#x}");
+    }
+    assert_eq!(around(&used, 0x110), Some((0x110, 0x158)));
+    // Headers, and the top.
+    for at in [0, 0x8, 0x108, 0x158, 0x160, 0x1000, HEAP_BYTES] {
+        assert_eq!(around(&used, at), None, "{at:#x}");
+    }
+    free_first(&words, 15);
+    let mut used = UsedBlocks::find(&words, &found(&words));
+    assert_eq!((around(&used, 0x80), around(&used, 0x120)), (None, Some((0x110, 0x158))));
+    used.remove(&words, Addr(HEAP + 0x140));
+    assert_eq!(around(&used, 0x120), None);
+}
+
+#[test]
+fn a_walk_over_blocks_ends_at_a_size_that_cannot_be() {
+    for size in [0, 0x18, 0x28, 0x10, u64::MAX, HEAP_BYTES * 2] {
+        let words = process();
+        words.set(HEAP + 0x108, size);
+        let used = UsedBlocks::find(&words, &found(&words));
+        assert!(used.around(&words, Addr(HEAP + 0x80)).is_some());
+        assert!(used.around(&words, Addr(HEAP + 0x120)).is_none(), "{size:#x}");
+    }
+}

@@ -42,6 +42,7 @@ fn run_text(strings: &Interner, run: LabelRun) -> RunText<'_> {
         LabelRun::One(EdgeLabel::Member(number)) => numbered("member", number),
         LabelRun::One(EdgeLabel::Stack(number)) => numbered("stack", number),
         LabelRun::One(EdgeLabel::Inferred(offset)) => numbered("inferred", offset),
+        LabelRun::One(EdgeLabel::Native(bytes)) => numbered("native", bytes),
         LabelRun::Items { first, len } => span("items", first, len),
         LabelRun::Values { first, len } => span("values", first, len),
         LabelRun::Keys { first, len } => span("keys", first, len),
@@ -77,6 +78,7 @@ fn run_of_text(run: &RunText<'_>, strings: &mut Interner) -> Result<LabelRun, St
             "member" => EdgeLabel::Member(number),
             "stack" => EdgeLabel::Stack(number),
             "inferred" => EdgeLabel::Inferred(number),
+            "native" => EdgeLabel::Native(number),
             other => return unknown(other),
         }),
         &RunText::Span(ref word, first, len) => match word.as_ref() {

@@ -85,6 +85,11 @@ impl<'g> LabelTexts<'g> {
         label: EdgeLabel,
         key: Option<ObjectId>,
     ) -> Option<ByteArray> {
+        let label = match label {
+            // Sizes would be words of a vocabulary without bounds.
+            EdgeLabel::Native(_) => label.without_position(),
+            label => label,
+        };
         if position(label).is_some_and(|position| position > LAST_POSITION) {
             return None;
         }
@@ -124,6 +129,7 @@ const fn position(label: EdgeLabel) -> Option<u32> {
         EdgeLabel::Attribute(_)
         | EdgeLabel::Field(_)
         | EdgeLabel::Local(_)
-        | EdgeLabel::Cell(_) => None,
+        | EdgeLabel::Cell(_)
+        | EdgeLabel::Native(_) => None,
     }
 }

@@ -3,18 +3,14 @@
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::{CACHE_BYTES, TakeError, TakeOptions, note_disagreements, tell_native};
+use super::{CACHE_BYTES, Place, TakeError, TakeOptions, note_disagreements, tell_native};
 use crate::addr::Addr;
 use crate::cpython::discovery::{self, Binaries, DiscoveryError};
 use crate::cpython::tracemalloc::Traces;
-use crate::facts::{
-    Facts, InterpreterFacts, MemoryFacts, Pause, ProcessFacts, ThreadFacts, Timings,
-};
-use crate::footprint::{self, Evidence};
+use crate::facts::{Facts, InterpreterFacts, Pause, ProcessFacts, Timings};
 use crate::graph::HeapGraph;
-use crate::heap::{self, Contents, Observed, Surroundings, WalkOptions, Walked};
+use crate::heap::{self, Contents, HeldByC, Observed, WalkOptions};
 use crate::target::core::{BinaryState, CoreError, CoreFile, CoreOptions, CoreThread};
-use crate::target::threads::OsThread;
 use crate::target::{MappedFiles, Memory, PageCache};
 
 /// Reads the heap of a core file.
@@ -54,18 +50,21 @@ pub fn take_core(
     let threads = core.threads().iter().map(CoreThread::observed).collect();
     let observed = Observed { pid: None, threads };
     let mut threads = heap::threads(&memory, &found, options.limits, &walked.graph, &observed);
-    let surroundings = Surroundings {
+    tell_native(&core, map, &observed, &mut threads.threads);
+    // What a damaged file claims of its mappings may be the whole address space.
+    let saved = core.saved_memory();
+    let place = Place {
+        memory: &memory,
         map,
-        // What a damaged file claims of its mappings may be the whole address space.
-        saved: &core.saved_memory(),
+        files: &core,
+        saved: &saved,
+        present: &saved,
+        smaps: None,
         os_threads: &observed.threads,
         threads: &threads.threads,
     };
-    let orphans = std::mem::take(&mut walked.orphans);
-    let graph = &mut walked.graph;
-    let orphans = heap::name_c_holders(&memory, &found, limits, &surroundings, graph, &orphans);
-    let memory = footprint_of(&core, &walked, &observed.threads, &threads.threads);
-    tell_native(&core, map, &observed, &mut threads.threads);
+    let (held, memory) = place.look_around(&found, limits, &mut walked);
+    let HeldByC { orphans, native: native_holders } = held;
     let facts = Facts {
         process: ProcessFacts {
             pid: core.pid(),
@@ -90,6 +89,7 @@ pub fn take_core(
         gc_enabled: walked.gc_enabled,
         allocator: walked.allocator,
         orphans,
+        native_holders,
         threads: threads.threads,
         deadlocks: threads.deadlocks,
         asynchronous: threads.asynchronous,
@@ -101,26 +101,6 @@ pub fn take_core(
     note_disagreements(&mut graph, &found);
     note_losses(&mut graph, &core);
     Ok((facts, graph))
-}
-
-/// Where the memory is, as far as the file tells.
-fn footprint_of(
-    core: &CoreFile,
-    walked: &Walked,
-    os_threads: &[OsThread],
-    threads: &[ThreadFacts],
-) -> MemoryFacts {
-    let evidence = Evidence {
-        map: core.memory_map(),
-        files: core,
-        present: &core.saved_memory(),
-        smaps: None,
-        pymalloc: &walked.pymalloc,
-        graph: &walked.graph,
-        os_threads,
-        threads,
-    };
-    footprint::measure(&core.memory(), evidence)
 }
 
 /// When the core was written, in seconds since 1970: the state is of that time.

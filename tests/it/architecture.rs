@@ -41,7 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cpython", &["addr", "limits", "target", "facts"]),
     ("malloc", &["addr", "target"]),
     ("graph", &["addr"]),
-    ("heap", &["addr", "limits", "target", "cpython", "graph", "facts"]),
+    ("heap", &["addr", "limits", "target", "cpython", "malloc", "graph", "facts"]),
     ("footprint", &["addr", "target", "cpython", "malloc", "graph", "facts"]),
     ("analysis", &["addr", "graph", "facts"]),
     ("snapshot", &["addr", "limits", "graph", "facts"]),

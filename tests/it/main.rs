@@ -30,6 +30,7 @@ mod harm;
 mod leaks;
 mod memory;
 mod native;
+mod native_memory;
 mod nonblocking;
 mod offsets;
 mod orphans;

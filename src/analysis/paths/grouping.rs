@@ -189,7 +189,7 @@ impl<'a, B: Fn(ObjectId) -> bool> Grouping<'a, B> {
                 EdgeLabel::Key(_) => WayLabel::Key,
                 EdgeLabel::Member(_) => WayLabel::Member,
                 EdgeLabel::Stack(_) => WayLabel::Stack,
-                exact => WayLabel::Exact(exact),
+                exact => WayLabel::Exact(exact.without_position()),
             },
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn run(args: &CheckArgs, context: &mut Context<'_>) -> Result<(), Err
         context.backend.write(path, junit::document(&outcomes)?.as_bytes())?;
     }
     if args.read.output.json {
-        json::write(context.out, "check", CheckJson::new(graph, &outcomes))?;
+        json::write(context.out, "check", CheckJson::new(&snapshot.facts, graph, &outcomes))?;
     } else {
         let layout = context.layout(&args.read.output);
         text::check::write(context.out, &outcomes, &layout)?;

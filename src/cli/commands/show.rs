@@ -19,17 +19,17 @@ pub(super) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<(), Erro
     // Checked before the target is stopped for it.
     lookup::parse_address(address)?;
     let snapshot = context.backend.load(&source, &args.read.capture.options())?;
-    let graph = &snapshot.graph;
+    let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let object = lookup::find_object(graph, address)?;
     let found = graph.found_references();
     let most = if args.read.output.json { usize::MAX } else { args.read.output.limit };
     let holders = referrers(graph, &[object], most).remove(&object).unwrap_or_default();
     if args.read.output.json {
-        let document = ShowJson::new(graph, object, &found, &holders.0);
+        let document = ShowJson::new((facts, graph), object, &found, &holders.0);
         json::write(context.out, "show", document)?;
     } else {
         let layout = context.layout(&args.read.output);
-        text::objects::show(context.out, graph, object, &found, &holders, &layout)?;
+        text::objects::show(context.out, (facts, graph), object, &found, &holders, &layout)?;
     }
     context.check(graph)
 }

@@ -21,9 +21,12 @@ use crate::facts::AllocatorFacts;
 use crate::target::maps::MemoryMap;
 use crate::target::memory::Memory;
 
+use super::address_set::AddressSet;
 use super::discover::{Discovered, Discovery};
+use super::native::Remainder;
 use super::types::{TypeCache, Types};
 pub use orphans::Orphan;
+pub(super) use owners::variables;
 
 /// What a block is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +81,8 @@ pub(super) struct Blocks<'p> {
     starts: Vec<Addr>,
     /// Whether the allocator's debug hooks are in place.
     has_debug_hooks: bool,
+    /// What objects own by a rule that lies outside of all arenas.
+    outside: AddressSet,
 }
 
 /// One block.
@@ -95,14 +100,17 @@ impl Block<'_> {
 
 impl<'p> Blocks<'p> {
     /// All blocks that are in use, unexplained yet.
-    fn new(pymalloc: &'p Pymalloc) -> Self {
+    fn new(pymalloc: &'p Pymalloc, map: &MemoryMap) -> Self {
         let mut arenas: Vec<Accounted<'p>> = pymalloc.arenas().map(Accounted::new).collect();
         arenas.sort_by_key(|accounted| accounted.arena.range.start);
         let starts = arenas.iter().map(|accounted| accounted.arena.range.start).collect();
-        Self { pool_size: pymalloc.pool_size, arenas, starts, has_debug_hooks: false }
+        let mapped = map.iter().map(|mapping| mapping.range);
+        let outside = AddressSet::covering(super::ranges(mapped));
+        Self { pool_size: pymalloc.pool_size, arenas, starts, has_debug_hooks: false, outside }
     }
 
-    /// Says what each block is for, in numbers, and which live objects only the allocator knows of.
+    /// Says what each block is for, in numbers, which live objects only the allocator knows of, and what
+    /// belongs to no object as far as rules say.
     /// `samples` are some of those that were discovered; `interpreters` has the newest first.
     pub(super) fn account<M: Memory>(
         pymalloc: &'p Pymalloc,
@@ -110,9 +118,9 @@ impl<'p> Blocks<'p> {
         map: &MemoryMap,
         interpreters: &[Addr],
         samples: &[Addr],
-    ) -> (AllocatorFacts, Vec<Orphan>) {
+    ) -> (AllocatorFacts, Vec<Orphan>, Remainder) {
         let began = Instant::now();
-        let mut blocks = Self::new(pymalloc);
+        let mut blocks = Self::new(pymalloc, map);
         // The target's code is not followed again: what it says of known objects is said.
         let objects = &Objects { code: None, ..*objects };
         let discovery = &Discovery::new(objects, types, discovered.objects, discovered.namespaces);
@@ -120,11 +128,19 @@ impl<'p> Blocks<'p> {
         let without_rule = blocks.claim_objects(discovery);
         let alive = blocks.find_orphans(discovery);
         blocks.claim_freed(discovery);
+        let remainder = blocks.remainder();
         blocks.claim_structures(discovery, &without_rule);
         blocks.claim_kept(discovery, map, interpreters);
         let orphans = blocks.describe(discovery, alive);
         tracing::debug!(elapsed = ?began.elapsed(), orphans = orphans.len(), "accounted for blocks");
-        (facts::facts(pymalloc, interpreters, &blocks), orphans)
+        (facts::facts(pymalloc, interpreters, &blocks), orphans, remainder)
+    }
+
+    /// What is not an object's, as far as rules say. Called before structures are claimed.
+    fn remainder(&self) -> Remainder {
+        let small = self.arenas.iter().flat_map(Self::unexplained);
+        let owned = self.outside.addrs(self.outside.seal());
+        Remainder { small: small.map(|block| self.inside(block)).collect(), owned }
     }
 
     /// The block that an address lies in.
@@ -143,6 +159,14 @@ impl<'p> Blocks<'p> {
         let (from, to) = (Use::Unexplained as u8, what as u8);
         let order = Ordering::Relaxed;
         block.used.compare_exchange(from, to, order, order).ok().map(|_| block.range)
+    }
+
+    /// Says that an object owns what is at an address.
+    fn claim_owned_at(&self, addr: Addr) {
+        match self.at(addr) {
+            Some(_) => drop(self.claim(addr, Use::Buffer)),
+            None => drop(self.outside.insert(addr)),
+        }
     }
 
     /// The same for an address that must be the one that a request got: what is kept of freed objects

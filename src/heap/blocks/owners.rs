@@ -43,9 +43,7 @@ impl Blocks<'_> {
     ) -> bool {
         let Ok(ty) = types.of(objects, object) else { return false };
         // What cannot be read was noted when the object was discovered.
-        let without_rule = objects.owned_blocks(object, ty, |block| {
-            self.claim(block, Use::Buffer);
-        });
+        let without_rule = objects.owned_blocks(object, ty, |block| self.claim_owned_at(block));
         without_rule == Ok(true)
     }
 
@@ -172,7 +170,10 @@ const THREAD_BYTES: u64 = 256;
 /// The memory of the variables of binaries: what can be written and comes from a file, and what lies
 /// right behind that, which is zero at the start. The kernel may have joined arenas to that, which
 /// begin at `arenas`.
-fn variables(map: &MemoryMap, arenas: &[Addr]) -> impl Iterator<Item = AddrRange> {
+pub(in crate::heap) fn variables(
+    map: &MemoryMap,
+    arenas: &[Addr],
+) -> impl Iterator<Item = AddrRange> {
     /// No binary has more variables that are zero at the start.
     const MOST_ZEROED: u64 = 4 << 20;
     let mut end = Addr::NULL;

@@ -245,6 +245,7 @@ impl<'g> Writer<'g> {
             Some(EdgeLabel::Key(_)) => (EdgeType::Internal, strings.own("key").into()),
             Some(EdgeLabel::Stack(_)) => (EdgeType::Internal, strings.own("stack").into()),
             Some(EdgeLabel::Inferred(offset)) => (EdgeType::Hidden, offset.into()),
+            Some(EdgeLabel::Native(_)) => (EdgeType::Internal, strings.own("native block").into()),
         }
     }
 

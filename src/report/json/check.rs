@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::why::PathJson;
 use crate::analysis::verdict::Outcome;
+use crate::facts::Facts;
 use crate::graph::HeapGraph;
 
 /// A verdict.
@@ -25,12 +26,12 @@ struct FailureJson<'a> {
 impl<'a> CheckJson<'a> {
     /// The document of a heap's rules.
     #[must_use]
-    pub fn new(graph: &HeapGraph, outcomes: &'a [Outcome]) -> Self {
+    pub fn new(facts: &'a Facts, graph: &'a HeapGraph, outcomes: &'a [Outcome]) -> Self {
         let failure = |outcome: &'a Outcome| FailureJson {
             rule: outcome.rule.text(),
             found: outcome.found,
             limit: outcome.rule.limit(),
-            held_by: PathJson::all(graph, &outcome.held_by),
+            held_by: PathJson::all(facts, graph, &outcome.held_by),
         };
         let failures: Vec<_> =
             outcomes.iter().filter(|outcome| !outcome.holds).map(failure).collect();

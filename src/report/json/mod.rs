@@ -10,6 +10,7 @@ pub mod diff;
 pub mod garbage;
 pub mod histogram;
 pub mod memory;
+pub mod native;
 pub mod objects;
 pub mod orphans;
 pub mod processes;

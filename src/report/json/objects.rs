@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::analysis::references::Referrer;
+use crate::facts::Facts;
 use crate::graph::{Csr, HeapGraph, ObjectFlags, ObjectId, ShapeColumn};
 use crate::report::text;
 
@@ -137,6 +138,8 @@ pub struct ShowJson<'a> {
     object: ObjectJson<'a>,
     referrers: Vec<ReferrerJson<'a>>,
     roots: Vec<super::RootJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    native_holders: Vec<super::native::NativeHolderJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -152,7 +155,7 @@ impl<'a> ShowJson<'a> {
     /// The document of an object.
     #[must_use]
     pub fn new(
-        graph: &'a HeapGraph,
+        (facts, graph): (&'a Facts, &'a HeapGraph),
         object: ObjectId,
         found: &[u64],
         referrers: &'a [Referrer],
@@ -175,6 +178,7 @@ impl<'a> ShowJson<'a> {
                     name: graph.strings.text(root.name),
                 })
                 .collect(),
+            native_holders: super::native::NativeHolderJson::all(facts, graph, object),
         }
     }
 }

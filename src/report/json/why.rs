@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::native::NativeHolderJson;
 use super::{RootJson, StepJson, steps};
 use crate::analysis::HeldBy;
 use crate::facts::{Facts, ProcessFacts};
@@ -27,6 +28,9 @@ pub struct PathJson<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cycle: Vec<StepJson<'a>>,
     example: String,
+    /// Where in native memory the address of the example stands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    native_holders: Vec<NativeHolderJson<'a>>,
     /// Where the example was allocated.
     #[serde(skip_serializing_if = "Option::is_none")]
     allocated_at: Option<String>,
@@ -35,7 +39,7 @@ pub struct PathJson<'a> {
 impl<'a> PathJson<'a> {
     /// All ways of some objects.
     #[must_use]
-    pub fn all(graph: &HeapGraph, held_by: &'a [HeldBy]) -> Vec<Self> {
+    pub fn all(facts: &'a Facts, graph: &'a HeapGraph, held_by: &'a [HeldBy]) -> Vec<Self> {
         let objects = held_by.iter().map(|held| held.objects).sum();
         let path = |held: &'a HeldBy| Self {
             objects: held.objects,
@@ -45,6 +49,7 @@ impl<'a> PathJson<'a> {
             steps: steps(&held.path.steps),
             cycle: steps(&held.cycle),
             example: graph.addr(held.example).to_string(),
+            native_holders: NativeHolderJson::all(facts, graph, held.example),
             allocated_at: text::allocation::of(graph, held.example),
         };
         held_by.iter().map(path).collect()
@@ -54,7 +59,7 @@ impl<'a> PathJson<'a> {
 impl<'a> WhyJson<'a> {
     /// The document of some objects.
     #[must_use]
-    pub fn new(facts: &'a Facts, graph: &HeapGraph, held_by: &'a [HeldBy]) -> Self {
-        Self { process: &facts.process, paths: PathJson::all(graph, held_by) }
+    pub fn new(facts: &'a Facts, graph: &'a HeapGraph, held_by: &'a [HeldBy]) -> Self {
+        Self { process: &facts.process, paths: PathJson::all(facts, graph, held_by) }
     }
 }

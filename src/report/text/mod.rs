@@ -9,6 +9,7 @@ pub mod garbage;
 pub mod hang;
 pub mod histogram;
 pub mod memory;
+pub mod native;
 pub mod objects;
 pub mod orphans;
 pub mod path;

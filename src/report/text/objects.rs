@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use rustc_hash::FxHashMap;
 
-use super::{allocation, path};
+use super::{allocation, native, path};
 use crate::analysis::references::Referrer;
+use crate::facts::Facts;
 use crate::graph::{HeapGraph, ObjectFlags, ObjectId};
 use crate::report::table::{Align, Table};
 use crate::report::{Layout, short_type, units};
@@ -73,7 +74,7 @@ fn holder(graph: &HeapGraph, referrer: &Referrer) -> String {
 /// Those of the writer.
 pub fn show(
     out: &mut dyn Write,
-    graph: &HeapGraph,
+    (facts, graph): (&Facts, &HeapGraph),
     object: ObjectId,
     found: &[u64],
     referrers: &(Vec<Referrer>, u64),
@@ -107,6 +108,9 @@ pub fn show(
     }
     for root in graph.roots.iter().filter(|root| root.object == object) {
         writeln!(out, "  root      {} {}", root.kind.name(), graph.strings.text(root.name))?;
+    }
+    for line in native::lines(facts, graph, object).iter().take(layout.limit) {
+        writeln!(out, "  stands in {line}")?;
     }
     let visible = graph.referents.of(object);
     let hidden = graph.hidden_referents.of(object);

@@ -95,7 +95,11 @@ pub fn held_by(held: &HeldBy, full_names: bool) -> String {
 fn append(beginning: String, steps: &[Step], full_names: bool) -> String {
     let mut line = beginning;
     for step in steps {
-        line.push_str(&label(&step.label));
+        match step.label.as_str() {
+            // It lies between the two objects, and is none.
+            block if block.starts_with("native block") => line.push_str(&format!("{ARROW}{block}")),
+            named => line.push_str(&label(named)),
+        }
         if !line.is_empty() {
             line.push_str(ARROW);
         }
@@ -246,6 +250,13 @@ mod tests {
         let (alone, after) = held(Origin::Uncollectable, "", circle);
         let told = "nothing but a reference cycle that no collection frees: Node.me → Node";
         assert_eq!((alone.as_str(), after.as_str()), (told, told));
+    }
+
+    #[test]
+    fn native_memory_is_a_stop_on_the_way() {
+        let words = [("", "rpds.HashTrieMap"), ("native block of 64 bytes", "app.Node")];
+        let told = circle(&steps(&words), false);
+        assert_eq!(told, "HashTrieMap → native block of 64 bytes → Node");
     }
 
     #[test]

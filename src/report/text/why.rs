@@ -2,11 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::{allocation, path};
+use super::{allocation, native, path};
 use crate::analysis::HeldBy;
 use crate::facts::Facts;
 use crate::graph::HeapGraph;
 use crate::report::{Layout, short_type, units};
+
+/// So many blocks of native memory are told of one object.
+const SHOWN: usize = 3;
 
 /// The ways in which some objects are held, most bytes first.
 ///
@@ -30,6 +33,16 @@ pub fn write(
         let line = path::holder(held, layout.full_names);
         let line = path::wrapped(&line, layout.width, 28, 12);
         writeln!(out, "  {share:>7}  {:>9}  {line}", units::count(held.objects))?;
+        for line in native::lines(facts, graph, held.example).iter().take(SHOWN) {
+            let which = if held.objects == 1 { "it" } else { "one of them" };
+            let line = format!("{which} stands in a {line}");
+            writeln!(
+                out,
+                "{:23}{}",
+                "",
+                layout.style.dim(&path::wrapped(&line, layout.width, 23, 25))
+            )?;
+        }
         if let Some(line) = allocation::of(graph, held.example) {
             let which = if held.objects == 1 { "" } else { "one of them " };
             let line = line.replace(char::is_control, "\u{fffd}");

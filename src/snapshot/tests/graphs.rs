@@ -127,7 +127,7 @@ fn run(random: &mut Random, names: &[crate::graph::StringId]) -> LabelRun {
     let name = names[random.below(names.len())];
     let number = random.below_u32(300);
     let (first, len) = (random.below_u32(3), random.below_u32(1000));
-    match random.below(15) {
+    match random.below(16) {
         0 => LabelRun::One(EdgeLabel::Attribute(name)),
         1 => LabelRun::One(EdgeLabel::Field(name)),
         2 => LabelRun::One(EdgeLabel::Local(name)),
@@ -138,6 +138,7 @@ fn run(random: &mut Random, names: &[crate::graph::StringId]) -> LabelRun {
         7 => LabelRun::One(EdgeLabel::Member(number)),
         8 => LabelRun::One(EdgeLabel::Stack(number)),
         9 => LabelRun::One(EdgeLabel::Inferred(u32::MAX - number)),
+        14 => LabelRun::One(EdgeLabel::Native(number)),
         10 => LabelRun::Items { first, len: u32::MAX - len },
         11 => LabelRun::Values { first, len },
         12 => LabelRun::Keys { first, len },

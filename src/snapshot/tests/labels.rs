@@ -73,6 +73,7 @@ fn labels_agree_with_those_of_the_graph() {
         EdgeLabel::Member(255),
         EdgeLabel::Stack(3),
         EdgeLabel::Inferred(16),
+        EdgeLabel::Native(0),
         EdgeLabel::Value(1),
     ];
     let shape = graph.shapes.intern(&labels.map(LabelRun::One));
