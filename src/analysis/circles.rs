@@ -11,9 +11,10 @@ use super::collection::{Collection, uncollectable};
 use super::components::{Components, all_referents};
 use super::diff::bytes_of;
 use super::filter::Selection;
+use super::finalizers::{FinalizerKind, FinalizerRow, Finalizers};
 use super::hanging::{hanging, speaker};
 use super::paths::{Step, circle_steps};
-use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, ShapeColumn, StringId};
+use crate::graph::{EdgeLabel, HeapGraph, ObjectId, ShapeColumn, StringId};
 
 /// Whether a cycle is garbage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -57,8 +58,8 @@ pub struct CycleGroup {
     pub retained_bytes: u64,
     /// The hidden reference that the collector does not see, if that is why they stay.
     pub hidden_edge: Option<String>,
-    /// Whether a class in them has a finalizer that may bring them back to life.
-    pub has_finalizer: bool,
+    /// What runs when their objects go, the most frequent first.
+    pub finalizers: Vec<FinalizerRow>,
     /// Whether they are of modules, classes and functions alone, as every program has them.
     pub is_code: bool,
     /// The object at which the circle of one of them begins.
@@ -81,7 +82,7 @@ struct Cycle {
     objects: u64,
     shallow_bytes: u64,
     retained_bytes: u64,
-    has_finalizer: bool,
+    finalizers: Vec<FinalizerRow>,
     is_code: bool,
 }
 
@@ -100,7 +101,7 @@ pub fn cycles(
     let dead = collection.unreachable.iter().copied().filter(|&object| is_cyclic(object));
     let held = hanging(graph, dead, |object| collection.is_freed(object));
     let stuck = Stuck::new(graph, collection);
-    let finalizers = finalizer_types(graph);
+    let finalizers = Finalizers::new(graph);
     let mut groups: FxHashMap<(State, Vec<Step>), CycleGroup> = FxHashMap::default();
     for number in 0..u32::try_from(components.len()).unwrap_or(u32::MAX) {
         let members = components.members(number);
@@ -131,12 +132,15 @@ pub fn cycles(
                 .map(|&object| graph.shallow_bytes_of(object))
                 .fold(0, u64::saturating_add),
             retained_bytes: own.saturating_add(along),
-            has_finalizer: members.iter().any(|&object| {
-                finalizers.get(graph.type_of(object).index()).copied().unwrap_or_default()
-            }),
+            finalizers: {
+                let goes = |weak| components.of(weak) == Some(number);
+                finalizers.summed(members.iter().copied(), |weak| {
+                    collection.is_unreachable(weak) || goes(weak)
+                })
+            },
             is_code: state == State::Alive && is_code(graph, members),
         };
-        add(graph, &components, &cycle, hops, &mut groups);
+        add(graph, &components, cycle, hops, &mut groups);
     }
     let mut groups: Vec<CycleGroup> = groups.into_values().collect();
     groups.sort_by_key(|group| {
@@ -156,7 +160,7 @@ pub fn cycles(
 fn add(
     graph: &HeapGraph,
     components: &Components,
-    cycle: &Cycle,
+    cycle: Cycle,
     hops: Hops,
     groups: &mut FxHashMap<(State, Vec<Step>), CycleGroup>,
 ) {
@@ -176,7 +180,7 @@ fn add(
         shallow_bytes: 0,
         retained_bytes: 0,
         hidden_edge: None,
-        has_finalizer: false,
+        finalizers: Vec::new(),
         is_code: cycle.is_code,
         example: cycle.speaker,
     });
@@ -184,11 +188,30 @@ fn add(
     group.objects += cycle.objects;
     group.shallow_bytes = group.shallow_bytes.saturating_add(cycle.shallow_bytes);
     group.retained_bytes = group.retained_bytes.saturating_add(cycle.retained_bytes);
-    group.has_finalizer |= cycle.has_finalizer;
+    add_finalizers(&mut group.finalizers, cycle.finalizers);
     group.is_code &= cycle.is_code;
     if cycle.state == State::Uncollectable {
         group.hidden_edge = group.hidden_edge.take().or(hidden);
     }
+}
+
+impl CycleGroup {
+    /// Whether a class in them has a `__del__`, which may bring them back to life.
+    #[must_use]
+    pub fn has_del(&self) -> bool {
+        self.finalizers.iter().any(|row| row.kind == FinalizerKind::Del)
+    }
+}
+
+/// Adds what runs for one component to what runs for all of its shape.
+fn add_finalizers(all: &mut Vec<FinalizerRow>, more: Vec<FinalizerRow>) {
+    for row in more {
+        match all.iter_mut().find(|known| (known.kind, &known.name) == (row.kind, &row.name)) {
+            Some(known) => known.count += row.count,
+            None => all.push(row),
+        }
+    }
+    all.sort_by(|a, b| (b.count, a.kind, &a.name).cmp(&(a.count, b.kind, &b.name)));
 }
 
 /// `[17]` becomes `[*]`: cycles that differ by positions only have one shape. Keys of dictionaries
@@ -264,7 +287,7 @@ impl Stuck {
                 *flag = false;
             }
         }
-        for object in uncollectable(graph) {
+        for object in uncollectable(graph).into_iter().chain(collection.kept()) {
             if let Some(flag) = stuck.get_mut(object.index()) {
                 *flag = true;
             }
@@ -275,31 +298,4 @@ impl Stuck {
     fn is_stuck(&self, object: ObjectId) -> bool {
         self.stuck.get(object.index()).copied().unwrap_or_default()
     }
-}
-
-/// For each type, whether it or a base of it in Python defines `__del__`.
-#[must_use]
-pub fn finalizer_types(graph: &HeapGraph) -> Vec<bool> {
-    let Some(name) = graph.strings.find("__del__") else { return vec![false; graph.types.len()] };
-    let has_name = |dict: ObjectId| {
-        let shape = graph.shapes_of.get(dict.index()).copied().unwrap_or_default();
-        let wanted = EdgeLabel::Attribute(name);
-        graph.shapes.labels(shape).any(|label| label == wanted)
-    };
-    let defines = |class: ObjectId| {
-        all_referents(graph, class)
-            .any(|to| graph.flags_of(to).has(ObjectFlags::NAMESPACE) && has_name(to))
-    };
-    graph
-        .types
-        .iter()
-        .map(|row| {
-            let Some(class) = graph.find(row.addr) else { return false };
-            // The classes in its `__mro__`.
-            let bases = all_referents(graph, class)
-                .filter(|&to| graph.type_name_of(to) == "builtins.tuple")
-                .flat_map(|tuple| all_referents(graph, tuple).collect::<Vec<_>>());
-            defines(class) || bases.collect::<Vec<_>>().into_iter().any(defines)
-        })
-        .collect()
 }

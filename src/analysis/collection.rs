@@ -9,13 +9,14 @@
 //! A reference that is not known here only makes an object look more alive, so what is alive is
 //! never called garbage.
 
-use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind};
+use crate::graph::{EdgeLabel, Finalizer, HeapGraph, ObjectFlags, ObjectId, RootKind};
 
 /// What a collection would do.
 #[derive(Clone, Debug, Default)]
 pub struct Collection {
     fate: Vec<Fate>,
-    /// The tracked objects that it would find unreachable, in the order of their addresses.
+    /// The tracked objects that it would find unreachable, in the order of their addresses: with
+    /// `gc.DEBUG_SAVEALL` these are kept.
     pub unreachable: Vec<ObjectId>,
     /// What would be freed because these go, in the order in which it goes, each with the object
     /// whose end is its end.
@@ -29,6 +30,8 @@ enum Fate {
     Stays,
     Unreachable,
     Along,
+    /// It is found unreachable, and put into `gc.garbage` for a `tp_del` of it or of what leads to it.
+    Kept,
 }
 
 /// Whether the collector looks at an object: tracked, and not frozen.
@@ -89,7 +92,9 @@ impl Collection {
                 *fate = Fate::Unreachable;
             }
         }
-        let mut left: Vec<ObjectId> = self.unreachable.iter().rev().copied().collect();
+        self.keep_legacy(graph);
+        let goes = |object: &ObjectId| self.fate.get(object.index()) == Some(&Fate::Unreachable);
+        let mut left: Vec<ObjectId> = self.unreachable.iter().rev().copied().filter(goes).collect();
         while let Some(object) = left.pop() {
             let visible = graph.referents.of(object).iter().copied();
             let certain = certain_hidden(graph, object);
@@ -104,21 +109,46 @@ impl Collection {
         }
     }
 
+    /// What has a `tp_del` is not freed, and neither is what it leads to (`move_legacy_finalizers`).
+    fn keep_legacy(&mut self, graph: &HeapGraph) {
+        if graph.finalizers.is_empty() {
+            return;
+        }
+        let is_legacy =
+            |object: &ObjectId| graph.finalizers.get(*object) == Some(Finalizer::Legacy);
+        let mut left: Vec<ObjectId> = self.unreachable.iter().copied().filter(is_legacy).collect();
+        while let Some(object) = left.pop() {
+            if let Some(fate) = self.fate.get_mut(object.index())
+                && *fate == Fate::Unreachable
+            {
+                *fate = Fate::Kept;
+                left.extend(graph.referents.of(object));
+            }
+        }
+    }
+
     /// Whether the collector would find the object unreachable.
     #[must_use]
     pub fn is_unreachable(&self, object: ObjectId) -> bool {
-        self.fate.get(object.index()) == Some(&Fate::Unreachable)
+        matches!(self.fate.get(object.index()), Some(Fate::Unreachable | Fate::Kept))
     }
 
     /// Whether the object would be freed, found unreachable or along with what is.
     #[must_use]
     pub fn is_freed(&self, object: ObjectId) -> bool {
-        self.fate.get(object.index()).is_some_and(|&fate| fate != Fate::Stays)
+        matches!(self.fate.get(object.index()), Some(Fate::Unreachable | Fate::Along))
+    }
+
+    /// What would be found unreachable, and be put into `gc.garbage` instead of being freed.
+    pub fn kept(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        let is_kept = |object: &ObjectId| self.fate.get(object.index()) == Some(&Fate::Kept);
+        self.unreachable.iter().copied().filter(is_kept)
     }
 
     /// All that would be freed.
     pub fn freed(&self) -> impl Iterator<Item = ObjectId> + '_ {
-        self.unreachable.iter().copied().chain(self.along.iter().map(|&(object, _)| object))
+        let found = self.unreachable.iter().copied().filter(|&object| self.is_freed(object));
+        found.chain(self.along.iter().map(|&(object, _)| object))
     }
 }
 
@@ -239,6 +269,24 @@ mod tests {
         builder.flag(immortal, ObjectFlags::IMMORTAL);
         let graph = builder.build();
         assert_eq!(Collection::new(&graph).freed().count(), 0);
+    }
+
+    #[test]
+    fn what_has_a_tp_del_is_found_and_never_freed() {
+        let mut builder = GraphBuilder::new();
+        let [before, legacy, below] =
+            [0x100, 0x200, 0x300].map(|at| tracked(&mut builder, at, "app.T", 1));
+        builder.attribute(before, "next", legacy);
+        builder.attribute(legacy, "next", below);
+        builder.attribute(below, "next", legacy);
+        builder.refcount(legacy, 2);
+        builder.attribute(before, "me", before);
+        builder.finalizer(legacy, Finalizer::Legacy);
+        let graph = builder.build();
+        let collection = Collection::new(&graph);
+        assert_eq!(addrs(&graph, collection.unreachable.iter().copied()), [0x100, 0x200, 0x300]);
+        assert_eq!(addrs(&graph, collection.freed()), [0x100]);
+        assert_eq!(addrs(&graph, collection.kept()), [0x200, 0x300]);
     }
 
     #[test]

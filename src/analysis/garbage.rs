@@ -2,9 +2,9 @@
 
 use rustc_hash::FxHashMap;
 
-use super::circles::finalizer_types;
 use super::collection::{Collection, uncollectable};
 use super::filter::Selection;
+use super::finalizers::{FinalizerRow, Finalizers};
 use super::grouping::Groups;
 use crate::graph::{HeapGraph, ObjectId};
 
@@ -48,9 +48,11 @@ pub struct Garbage {
     pub unreachable: u64,
     /// Those whose class has a `__del__`.
     pub may_be_resurrected: u64,
+    /// What runs when they go, the most frequent first.
+    pub finalizers: Vec<FinalizerRow>,
     /// By type, most bytes first.
     pub types: Vec<GarbageType>,
-    /// What `gc.garbage` holds, by type.
+    /// What `gc.garbage` holds, or would then hold, by type.
     pub uncollectable: Vec<GarbageType>,
 }
 
@@ -69,18 +71,17 @@ impl Garbage {
         groups: &Groups,
         selection: &Selection,
     ) -> Self {
-        let finalizers = finalizer_types(graph);
-        let has_finalizer = |&object: &ObjectId| {
-            finalizers.get(graph.type_of(object).index()).copied().unwrap_or_default()
-        };
+        let finalizers = Finalizers::new(graph);
         let is_meant = |object: &ObjectId| selection.has(*object);
         let freed = || collection.freed().filter(is_meant);
         let unreachable = || collection.unreachable.iter().filter(|&object| is_meant(object));
-        let stuck = uncollectable(graph).into_iter().filter(is_meant);
+        let stuck = uncollectable(graph).into_iter().chain(collection.kept()).filter(is_meant);
         Self {
             objects: freed().count() as u64,
             unreachable: unreachable().count() as u64,
-            may_be_resurrected: unreachable().filter(|object| has_finalizer(object)).count() as u64,
+            may_be_resurrected: unreachable().filter(|&&object| finalizers.has_del(object)).count()
+                as u64,
+            finalizers: finalizers.summed(freed(), |weak| collection.is_unreachable(weak)),
             types: summed(graph, groups, freed(), |object| collection.is_unreachable(object)),
             uncollectable: summed(graph, groups, stuck, |_| true),
         }

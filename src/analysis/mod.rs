@@ -7,6 +7,7 @@ pub mod containers;
 pub mod diff;
 pub mod dominators;
 pub mod filter;
+pub mod finalizers;
 pub mod garbage;
 pub mod grouping;
 pub mod growth;

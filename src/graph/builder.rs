@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Allocations, Anomalies, Csr, EdgeLabel, HeapGraph, Interner, LabelRun, ObjectFlags, ObjectId,
-    Root, RootKind, Shapes, SiteId, StringId, TypeId, TypeRow,
+    Allocations, Anomalies, Csr, EdgeLabel, Finalizer, HeapGraph, Interner, LabelRun, ObjectFlags,
+    ObjectId, Root, RootKind, Shapes, SiteId, StringId, TypeId, TypeRow,
 };
 use crate::addr::Addr;
 
@@ -26,6 +26,8 @@ struct Draft {
     name: Option<StringId>,
     site: Option<SiteId>,
     spare_bytes: Option<u64>,
+    finalizer: Option<Finalizer>,
+    weak_referent: Option<Addr>,
 }
 
 /// Collects objects and edges by address and puts them into rows.
@@ -126,6 +128,20 @@ impl GraphBuilder {
     pub fn payload(&mut self, object: Addr, bytes: u64) {
         if let Some(draft) = self.objects.get_mut(&object) {
             draft.payload_bytes = bytes;
+        }
+    }
+
+    /// Sets what C code does at the end of an object.
+    pub fn finalizer(&mut self, object: Addr, finalizer: Finalizer) {
+        if let Some(draft) = self.objects.get_mut(&object) {
+            draft.finalizer = Some(finalizer);
+        }
+    }
+
+    /// Sets what a weak reference leads to.
+    pub fn weak_referent(&mut self, weak: Addr, referent: Addr) {
+        if let Some(draft) = self.objects.get_mut(&weak) {
+            draft.weak_referent = Some(referent);
         }
     }
 
@@ -239,6 +255,12 @@ impl GraphBuilder {
             }
             if let Some(bytes) = draft.spare_bytes {
                 graph.spare_bytes.push_at(id, bytes);
+            }
+            if let Some(finalizer) = draft.finalizer {
+                graph.finalizers.push_at(id, finalizer);
+            }
+            if let Some(&referent) = draft.weak_referent.and_then(|at| ids.get(&at)) {
+                graph.weak_referents.push_at(id, referent);
             }
             if let Some(site) = draft.site {
                 graph.allocations.push_at(id, site);

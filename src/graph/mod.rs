@@ -9,6 +9,7 @@ mod anomaly;
 mod builder;
 mod column;
 mod csr;
+mod finalizer;
 mod held_by_c;
 mod hidden;
 mod ids;
@@ -26,6 +27,7 @@ pub use anomaly::{Anomalies, Anomaly};
 pub use builder::GraphBuilder;
 pub use column::{ByteColumn, ShapeColumn};
 pub use csr::Csr;
+pub use finalizer::Finalizer;
 pub use ids::{ObjectId, ShapeId, SiteId, StringId, TypeId};
 pub use interner::Interner;
 pub use root::{Root, RootKind};
@@ -143,6 +145,10 @@ pub struct HeapGraph {
     /// By how many bytes a list, dictionary or set is larger than a copy of it would be, where that is
     /// known.
     pub spare_bytes: SparseColumn<u64>,
+    /// What C code does at the end of objects that have something left to do.
+    pub finalizers: SparseColumn<Finalizer>,
+    /// What each weak reference leads to, if that is alive.
+    pub weak_referents: SparseColumn<ObjectId>,
     /// Where objects were allocated, if the target ran with `tracemalloc`.
     pub allocations: Allocations,
     /// The types that have objects.

@@ -15,9 +15,11 @@ use super::shapes::{RawShapes, ShapeBuilder};
 use super::types::{TypeCache, Types};
 use crate::addr::Addr;
 use crate::cpython::layout::features::HAVE_GC;
-use crate::cpython::object::{ArrowClasses, Count, EdgeSink, Label, Objects, Run, Sight, TypeInfo};
+use crate::cpython::object::{
+    ArrowClasses, Count, EdgeSink, Finalization, Label, Objects, Run, Sight, TypeInfo,
+};
 use crate::cpython::tracemalloc::TraceTable;
-use crate::graph::{Anomalies, Csr, HeapGraph, ObjectFlags, ObjectId, Root};
+use crate::graph::{Anomalies, Csr, Finalizer, HeapGraph, ObjectFlags, ObjectId, Root};
 use crate::target::memory::Memory;
 
 /// The objects that one task decodes.
@@ -43,6 +45,8 @@ pub(super) struct Rows {
     pub(super) content_hashes: Vec<(ObjectId, u64)>,
     pub(super) names: Vec<(ObjectId, String)>,
     pub(super) spare_bytes: Vec<(ObjectId, u64)>,
+    pub(super) finalizers: Vec<(ObjectId, Finalizer)>,
+    pub(super) weak_referents: Vec<(ObjectId, ObjectId)>,
     /// Objects, memory that they share with others, and how much that is, in bytes.
     pub(super) shared_buffers: Vec<(ObjectId, Addr, u64)>,
     /// Objects and where their tracebacks are.
@@ -185,6 +189,7 @@ impl<M: Memory> Build<'_, '_, M> {
         if let Some(name) = self.objects.code_name(object, ty) {
             rows.names.push((id, name));
         }
+        self.end_of(object, id, ty, types, rows);
         // What cannot be read was noted with its size.
         if self.contents.is_some()
             && let Ok(Some(bytes)) = self.objects.spare_bytes(object, ty)
@@ -195,6 +200,29 @@ impl<M: Memory> Build<'_, '_, M> {
         let traceback = |traces: &TraceTable| traces.traceback_of(self.objects.memory, block);
         if let Some(traceback) = self.traces.and_then(traceback) {
             rows.tracebacks.push((id, traceback));
+        }
+    }
+
+    /// What happens at the end of an object, and for a weak reference to what it leads.
+    fn end_of(
+        &self,
+        object: Addr,
+        id: ObjectId,
+        ty: &TypeInfo,
+        types: &mut TypeCache<'_>,
+        rows: &mut Rows,
+    ) {
+        match self.objects.finalization(object, ty) {
+            Ok(None) => {}
+            Ok(Some(finalization)) => rows.finalizers.push((id, finalizer(finalization))),
+            Err(error) => rows.anomalies.note(error.kind(), object),
+        }
+        // One that has lost its object leads to `None` instead.
+        if let Ok(Some(referent)) = self.objects.weak_referent(object, ty)
+            && let Some(referent_id) = self.discovered.objects.rank(referent).map(ObjectId)
+            && types.of(self.objects, referent).is_ok_and(|ty| &*ty.native_name != "NoneType")
+        {
+            rows.weak_referents.push((id, referent_id));
         }
     }
 
@@ -277,6 +305,19 @@ impl<M: Memory> Build<'_, '_, M> {
         }
         graph.root_if_unexplained(doubtful);
         graph.root_what_c_holds();
+    }
+}
+
+const fn finalizer(finalization: Finalization) -> Finalizer {
+    match finalization {
+        Finalization::Suspended => Finalizer::Generator,
+        Finalization::NeverAwaited => Finalizer::Coroutine,
+        Finalization::Hook => Finalizer::Hook,
+        Finalization::Open => Finalizer::File,
+        Finalization::PendingTask => Finalizer::Task,
+        Finalization::UnretrievedException => Finalizer::Future,
+        Finalization::Code => Finalizer::C,
+        Finalization::Legacy => Finalizer::Legacy,
     }
 }
 

@@ -106,6 +106,12 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
         for (object, bytes) in rows.spare_bytes {
             graph.spare_bytes.push_at(object, bytes);
         }
+        for (object, finalizer) in rows.finalizers {
+            graph.finalizers.push_at(object, finalizer);
+        }
+        for (weak, referent) in rows.weak_referents {
+            graph.weak_referents.push_at(weak, referent);
+        }
         for (object, number) in rows.content_hashes {
             graph.content_hashes.push_at(object, number);
         }
@@ -135,6 +141,8 @@ impl<'a, 'o, M: Memory> Joint<'a, 'o, M> {
         graph.shapes_of.shrink_to_fit();
         graph.content_hashes.shrink_to_fit();
         graph.spare_bytes.shrink_to_fit();
+        graph.finalizers.shrink_to_fit();
+        graph.weak_referents.shrink_to_fit();
         graph.hidden_shapes_of.shrink_to_fit();
         let mut infos: Vec<(usize, Arc<TypeInfo>)> = self.infos.into_iter().enumerate().collect();
         infos.sort_by_key(|(_, info)| info.addr);

@@ -49,6 +49,8 @@ message pyheap_snapshot {
   optional int64 spare_bytes;
   optional binary allocated_at (STRING);
   optional binary traceback (STRING);
+  optional binary finalizer (STRING);
+  optional int64 weak_referent;
 }";
 
 /// The leaf below a list column.

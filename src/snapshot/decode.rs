@@ -16,7 +16,7 @@ use super::columns::list_leaf;
 use super::encode::FLAG_COLUMNS;
 use super::error::Fault;
 use crate::addr::Addr;
-use crate::graph::{Csr, ObjectFlags, ObjectId, RootKind, TypeId};
+use crate::graph::{Csr, Finalizer, ObjectFlags, ObjectId, RootKind, TypeId};
 
 /// What rows may refer to.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +44,8 @@ pub(super) struct ObjectRows {
     pub(super) content_hashes: Vec<Option<u64>>,
     pub(super) names: Vec<(usize, String)>,
     pub(super) spare_bytes: Vec<Option<u64>>,
+    pub(super) finalizers: Vec<(usize, Finalizer)>,
+    pub(super) weak_referents: Vec<Option<ObjectId>>,
     /// Each text of a traceback once, and for each row the index of its text; 0 is no text. No rows
     /// if the file has none.
     pub(super) traceback_texts: Vec<String>,
@@ -108,6 +110,8 @@ impl<'m> GroupReader<'m> {
             names: self.texts("name")?,
             content_hashes: self.added_numbers("content_hash")?,
             spare_bytes: self.added_numbers("spare_bytes")?,
+            finalizers: self.finalizers()?,
+            weak_referents: self.weak_referents()?,
             tracebacks: self.tracebacks(&mut tracebacks)?,
             traceback_texts: tracebacks.texts,
             runs: self.runs("label_runs", &mut texts)?,
@@ -216,6 +220,24 @@ impl<'m> GroupReader<'m> {
         let mut values = column.values.into_iter().map(i64::cast_unsigned);
         let rows = column.definitions.iter();
         Ok(rows.map(|&defined| (defined == 1).then(|| values.next()).flatten()).collect())
+    }
+
+    /// The rows that have a finalizer. Files of earlier versions have no such column.
+    fn finalizers(&self) -> Result<Vec<(usize, Finalizer)>, Fault> {
+        if !self.has("finalizer") {
+            return Ok(Vec::new());
+        }
+        let known = |word: &str| {
+            Finalizer::from_name(word).ok_or_else(|| Fault::damaged("an unknown finalizer"))
+        };
+        let words = self.texts("finalizer")?;
+        words.into_iter().map(|(row, word)| Ok((row, known(&word)?))).collect()
+    }
+
+    fn weak_referents(&self) -> Result<Vec<Option<ObjectId>>, Fault> {
+        let numbers = self.added_numbers("weak_referent")?;
+        let object = |number: u64| self.object(number.cast_signed());
+        numbers.into_iter().map(|number| number.map(object).transpose()).collect()
     }
 
     /// Nothing for a file from before the column was there.

@@ -136,7 +136,11 @@ impl<'g> Encoder<'g> {
         for &id in ids {
             tracebacks.push(self.traceback(id)?);
         }
-        out.optional::<ByteArrayType>(tracebacks.into_iter())
+        out.optional::<ByteArrayType>(tracebacks.into_iter())?;
+        let finalizer = |id| graph.finalizers.get(id).map(|finalizer| finalizer.name().into());
+        out.optional::<ByteArrayType>(ids.iter().map(|&id| finalizer(id)))?;
+        let referent = |id| graph.weak_referents.get(id).map(|object| i64::from(object.0));
+        out.optional::<Int64Type>(ids.iter().map(|&id| referent(id)))
     }
 
     fn roots(&self, group: &RowGroup, out: &mut ColumnsWriter<'_>) -> Result<(), Fault> {
@@ -170,7 +174,8 @@ impl<'g> Encoder<'g> {
         let thread = |root: &Root| root.thread.map(u64::cast_signed);
         out.optional::<Int64Type>(roots.iter().map(thread))?;
         out.nulls::<Int64Type>(1)?;
-        out.nulls::<ByteArrayType>(2)
+        out.nulls::<ByteArrayType>(3)?;
+        out.nulls::<Int64Type>(1)
     }
 
     fn labels(

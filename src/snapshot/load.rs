@@ -274,6 +274,10 @@ fn append_objects(graph: &mut HeapGraph, rows: ObjectRows) -> Result<(), Fault> 
     graph.payload_bytes.extend(rows.payload_bytes.iter().map(|&(row, n)| (object(row), n)));
     graph.content_hashes.extend(rows.content_hashes);
     graph.spare_bytes.extend(rows.spare_bytes);
+    for (row, finalizer) in rows.finalizers {
+        graph.finalizers.push_at(object(row), finalizer);
+    }
+    graph.weak_referents.extend(rows.weak_referents);
     let mut sites = vec![None];
     for text in &rows.traceback_texts {
         sites.push(Some(allocations::decode(text, graph).map_err(Fault::Damaged)?));

@@ -21,6 +21,7 @@ mod discovery;
 mod doctor;
 mod export;
 mod faults;
+mod finalizers;
 mod forked;
 mod garbage;
 mod groups;

@@ -78,6 +78,8 @@ pub struct FrameStates {
     pub cleared: i8,
     /// The number that means that it is running.
     pub executing: i8,
+    /// The number that means that it has not begun.
+    pub created: i8,
 }
 
 /// How a generator says that it is in an `await` or `yield from` (`_PyGen_yf`, `Objects/genobject.c`).
@@ -165,6 +167,8 @@ pub struct Features {
     pub frame_states: FrameStates,
     /// How a generator says that it delegates.
     pub yield_from: YieldFrom,
+    /// The opcode of `PUSH_EXC_INFO`, with which a handler of an exception begins (from 3.11 on).
+    pub push_exc_info: u8,
     /// How many bytes behind its state a future says whether its exception was retrieved: an `int`
     /// (up to 3.12), a bit behind the state (3.13) or behind two bytes more (3.14).
     pub log_traceback_behind_state: u64,
@@ -264,10 +268,16 @@ impl Features {
                 () if since(10) => LineTable::Ranges,
                 () => LineTable::Increments,
             },
-            frame_states: if since(15) {
-                FrameStates { cleared: 5, executing: 4 }
-            } else {
-                FrameStates { cleared: 4, executing: 0 }
+            frame_states: match () {
+                () if since(15) => FrameStates { cleared: 5, executing: 4, created: 0 },
+                () if since(13) => FrameStates { cleared: 4, executing: 0, created: -3 },
+                () => FrameStates { cleared: 4, executing: 0, created: -2 },
+            },
+            push_exc_info: match () {
+                () if since(15) => 30,
+                () if since(14) => 32,
+                () if since(13) => 33,
+                () => 35,
             },
             yield_from: match () {
                 () if since(15) => YieldFrom::StatesBelowNull(&[2, 3]),

@@ -54,7 +54,8 @@ structures! {
     /// `PyTypeObject` (`Include/cpython/object.h`).
     Type from "PyTypeObject" {
         sizeof, tp_name, tp_basicsize, tp_itemsize, tp_flags, tp_traverse, tp_members, tp_weaklistoffset,
-        tp_base, tp_dict, tp_dictoffset, tp_bases, tp_mro, tp_cache, tp_subclasses,
+        tp_base, tp_dict, tp_dictoffset, tp_bases, tp_mro, tp_cache, tp_subclasses, tp_del,
+        tp_finalize,
     }
     /// `PyHeapTypeObject` (`Include/cpython/object.h`).
     HeapType from "PyHeapTypeObject" {
@@ -183,6 +184,10 @@ structures! {
         lst, lst_pos, put_idx = "buf.put_idx", get_idx = "buf.get_idx", items = "buf.items",
         items_cap = "buf.items_cap", num_items = "buf.num_items",
     }
+    /// `fileio` (`Modules/_io/fileio.c`).
+    FileIo from "fileio" { fd }
+    /// `PySocketSockObject` (`Modules/socketmodule.h`).
+    Socket from "PySocketSockObject" { sock_fd }
     /// `PyMethodObject` (`Include/cpython/classobject.h`).
     Method from "PyMethodObject" { im_self }
     /// `PyTracebackObject` (`Include/cpython/traceback.h`).
@@ -339,6 +344,8 @@ pub struct Structures {
     pub pickler: Pickler,
     pub unpickler: Unpickler,
     pub simple_queue: SimpleQueue,
+    pub file_io: FileIo,
+    pub socket: Socket,
     pub method: Method,
     pub traceback: Traceback,
     pub base_exception: BaseException,
@@ -423,6 +430,8 @@ impl Structures {
             pickler: Pickler::from(offsets)?,
             unpickler: Unpickler::from(offsets)?,
             simple_queue: SimpleQueue::from(offsets)?,
+            file_io: FileIo::from(offsets)?,
+            socket: Socket::from(offsets)?,
             method: Method::from(offsets)?,
             traceback: Traceback::from(offsets)?,
             base_exception: BaseException::from(offsets)?,

@@ -141,14 +141,18 @@ impl<M: Memory> Objects<'_, M> {
     /// `co_exceptiontable` (from 3.11 on, `Objects/exception_handling_notes.txt`): the depth of the
     /// handler of the instruction that a frame is at.
     fn handler_depth(&self, frame: Addr, code: Addr) -> Result<u64, DecodeError> {
+        let Some(instruction) = self.instruction_offset(frame, code)? else { return Ok(0) };
+        let table = self.exception_table(code)?;
+        let handler = handler_of(&table, u64::try_from(instruction / 2).unwrap_or(0));
+        Ok(handler.map_or(0, |handler| handler.depth))
+    }
+
+    /// `co_exceptiontable`; empty up to 3.10.
+    pub(super) fn exception_table(&self, code: Addr) -> Result<Vec<u8>, DecodeError> {
         /// The longest table that is read, in bytes.
         const MAX_TABLE: u64 = 1 << 22;
         let at = &self.layout.at;
-        let (Some(offset), Some(instruction)) =
-            (at.code.co_exceptiontable, self.instruction_offset(frame, code)?)
-        else {
-            return Ok(0);
-        };
+        let Some(offset) = at.code.co_exceptiontable else { return Ok(Vec::new()) };
         let table = self.memory.addr(code + offset)?;
         let len = self.memory.u64(table + OB_SIZE)?;
         if len > MAX_TABLE {
@@ -156,14 +160,22 @@ impl<M: Memory> Objects<'_, M> {
             return Err(DecodeError::Implausible { what, addr: code, value: len });
         }
         let len = usize::try_from(len).unwrap_or(0);
-        let bytes = self.memory.bytes(table + at.bytes.ob_sval, len)?;
-        Ok(depth_at(&bytes, u64::try_from(instruction / 2).unwrap_or(0)))
+        Ok(self.memory.bytes(table + at.bytes.ob_sval, len)?)
     }
 }
 
-/// The depth of the entry that covers an instruction: entries are start, length, target, and depth
+/// What handles an exception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Handler {
+    /// Its first instruction, counted in units.
+    pub(super) target: u64,
+    /// The depth to which the stack unwinds.
+    depth: u64,
+}
+
+/// The handler of the entry that covers an instruction: entries are start, length, target, and depth
 /// with a bit, each in pieces of six bits, the highest first.
-fn depth_at(table: &[u8], instruction: u64) -> u64 {
+pub(super) fn handler_of(table: &[u8], instruction: u64) -> Option<Handler> {
     let mut bytes = table.iter();
     let mut number = || {
         let mut value = 0_u64;
@@ -176,14 +188,14 @@ fn depth_at(table: &[u8], instruction: u64) -> u64 {
         }
         Some(value)
     };
-    while let (Some(start), Some(len), Some(_), Some(depth)) =
+    while let (Some(start), Some(len), Some(target), Some(depth)) =
         (number(), number(), number(), number())
     {
         if start <= instruction && instruction < start.saturating_add(len) {
-            return depth >> 1;
+            return Some(Handler { target, depth: depth >> 1 });
         }
     }
-    0
+    None
 }
 
 #[cfg(test)]
@@ -194,13 +206,16 @@ mod tests {
     fn the_depth_of_a_handler_is_that_of_the_entry_that_covers_the_instruction() {
         // Instructions 2 to 5 unwind to depth 1; 70 to 71 (two bytes) to depth 3.
         let table = [0x80 | 2, 4, 9, 2, 0x80 | 64 | 1, 6, 2, 12, 7];
-        assert_eq!([1, 2, 5, 6, 70, 71, 72].map(|at| depth_at(&table, at)), [0, 1, 1, 0, 3, 3, 0]);
+        let at = |at| handler_of(&table, at).map(|handler| (handler.target, handler.depth));
+        let (first, second) = (Some((9, 1)), Some((12, 3)));
+        let expected = [None, first, first, None, second, second, None];
+        assert_eq!([1, 2, 5, 6, 70, 71, 72].map(at), expected);
     }
 
     proptest::proptest! {
         #[test]
         fn no_exception_table_makes_it_panic(table: Vec<u8>, at: u64) {
-            let _ = depth_at(&table, at);
+            let _ = handler_of(&table, at);
         }
     }
 }

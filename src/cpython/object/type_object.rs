@@ -48,6 +48,13 @@ pub struct TypeInfo {
     pub has_traverse: bool,
     /// The `tp_traverse` of it, or of its nearest base that is no Python class; null if it has none.
     pub native_traverse: Addr,
+    /// Whether what finalizes its objects (`tp_finalize`) is C code: no class in Python defines
+    /// `__del__`.
+    pub finalizes_in_c: bool,
+    /// Whether it has a `tp_del`: no collection frees its objects.
+    pub has_del: bool,
+    /// The `tp_finalize` of it, or of its nearest base that is no Python class.
+    native_finalize: Addr,
     /// Its `__sizeof__` in C: what that, or that of its nearest base that is no Python class, calls.
     pub native_sizeof: Option<CMethod>,
     /// Whether a `class` statement or `type()` made it, so that `subtype_traverse` serves it.
@@ -108,6 +115,8 @@ pub(super) struct RawType {
     pub(super) base: Addr,
     pub(super) dictoffset: i64,
     pub(super) weaklistoffset: i64,
+    pub(super) finalize: Addr,
+    pub(super) del: Addr,
     pub(super) metatype: Addr,
 }
 
@@ -175,8 +184,15 @@ impl<M: Memory> Objects<'_, M> {
             Some(base) if is_python_class => base.native_traverse,
             _ => raw.traverse,
         };
+        let native_finalize = match &base {
+            Some(base) if is_python_class => base.native_finalize,
+            _ => raw.finalize,
+        };
         Ok(TypeInfo {
             addr,
+            finalizes_in_c: !raw.finalize.is_null() && raw.finalize == native_finalize,
+            has_del: !raw.del.is_null(),
+            native_finalize,
             name: self.type_name(addr, &raw, &tp_name, is_heap)?,
             tp_name,
             metatype: raw.metatype,
@@ -225,6 +241,8 @@ impl<M: Memory> Objects<'_, M> {
             base: self.memory.addr(addr + at.tp_base)?,
             dictoffset: self.memory.i64(addr + at.tp_dictoffset)?,
             weaklistoffset: self.memory.i64(addr + at.tp_weaklistoffset)?,
+            finalize: self.memory.addr(addr + at.tp_finalize)?,
+            del: self.memory.addr(addr + at.tp_del)?,
             metatype,
         };
         if raw.basicsize < 16 || raw.basicsize > MAX_BASICSIZE {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{StepJson, steps};
+use crate::analysis::finalizers::FinalizerRow;
 use crate::analysis::garbage::{Garbage, GarbageType};
 use crate::analysis::{CycleGroup, GroupBy};
 use crate::facts::{Facts, GenerationFacts, ProcessFacts};
@@ -15,6 +16,7 @@ pub struct GarbageJson<'a> {
     objects: u64,
     unreachable: u64,
     may_be_resurrected: u64,
+    finalizers: Vec<FinalizerJson<'a>>,
     shallow_bytes: u64,
     buffer_bytes: u64,
     types: Vec<TypeJson<'a>>,
@@ -40,6 +42,20 @@ struct TypeJson<'a> {
     buffer_bytes: u64,
 }
 
+/// What runs when objects go.
+#[derive(Debug, Serialize)]
+struct FinalizerJson<'a> {
+    kind: &'static str,
+    name: &'a str,
+    count: u64,
+}
+
+fn finalizers(rows: &[FinalizerRow]) -> Vec<FinalizerJson<'_>> {
+    rows.iter()
+        .map(|row| FinalizerJson { kind: row.kind.name(), name: &row.name, count: row.count })
+        .collect()
+}
+
 /// Objects that were counted together by something else than their type.
 #[derive(Debug, Serialize)]
 struct GroupJson<'a> {
@@ -60,6 +76,7 @@ impl<'a> GarbageJson<'a> {
             objects: garbage.objects,
             unreachable: garbage.unreachable,
             may_be_resurrected: garbage.may_be_resurrected,
+            finalizers: finalizers(&garbage.finalizers),
             shallow_bytes: garbage.shallow_bytes(),
             buffer_bytes: garbage
                 .types
@@ -119,6 +136,7 @@ struct CycleJson<'a> {
     shallow_bytes: u64,
     retained_bytes: u64,
     has_finalizer: bool,
+    finalizers: Vec<FinalizerJson<'a>>,
     is_code: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden_edge: Option<&'a str>,
@@ -136,7 +154,8 @@ impl<'a> CyclesJson<'a> {
             objects: group.objects,
             shallow_bytes: group.shallow_bytes,
             retained_bytes: group.retained_bytes,
-            has_finalizer: group.has_finalizer,
+            has_finalizer: group.has_del(),
+            finalizers: finalizers(&group.finalizers),
             is_code: group.is_code,
             hidden_edge: group.hidden_edge.as_deref(),
             example: graph.addr(group.example).to_string(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::path;
+use super::{finalizers, path};
 use crate::analysis::{CycleGroup, State};
 use crate::facts::Facts;
 use crate::report::{Layout, units};
@@ -72,8 +72,9 @@ fn one(out: &mut dyn Write, group: &CycleGroup, layout: &Layout) -> io::Result<(
         let edge = edge.replace(char::is_control, "\u{fffd}");
         writeln!(out, "    the collector does not see {edge}: no collection will free it")?;
     }
-    if group.has_finalizer {
+    if group.has_del() {
         writeln!(out, "    a __del__ may bring it back to life")?;
     }
+    finalizers::write(out, &group.finalizers, layout)?;
     writeln!(out)
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::path;
+use super::{finalizers, path};
 use crate::analysis::garbage::Garbage;
 use crate::analysis::{CycleGroup, GroupBy};
 use crate::facts::{Facts, GenerationFacts};
@@ -39,6 +39,7 @@ pub fn write(
         let objects = units::count(garbage.may_be_resurrected);
         writeln!(out, "{objects} of them have a __del__, which may bring them back to life")?;
     }
+    finalizers::write(out, &garbage.finalizers, layout)?;
     kept_by(out, garbage, keepers, layout)?;
     if !garbage.types.is_empty() {
         writeln!(out)?;
@@ -49,8 +50,8 @@ pub fn write(
             garbage.uncollectable.iter().map(|row| row.objects).fold(0, u64::saturating_add);
         writeln!(
             out,
-            "\n{} objects are in gc.garbage: a collection found them and could not \
-                       free them",
+            "\n{} objects are in gc.garbage or would be put there: a collection finds them and cannot \
+             free them",
             units::count(objects)
         )?;
     }
@@ -102,7 +103,7 @@ pub fn summary(garbage: &Garbage) -> String {
         units::bytes(garbage.bytes()),
         units::count(garbage.objects),
         units::count(garbage.unreachable),
-        units::count(garbage.objects - garbage.unreachable),
+        units::count(garbage.objects.saturating_sub(garbage.unreachable)),
     )
 }
 

@@ -5,6 +5,7 @@ pub mod check;
 pub mod containers;
 pub mod cycles;
 pub mod diff;
+pub mod finalizers;
 pub mod garbage;
 pub mod hang;
 pub mod histogram;

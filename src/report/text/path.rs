@@ -127,7 +127,7 @@ fn object(step: &Step, full_names: bool) -> String {
 }
 
 /// `run (/srv/app/server.py:58) self` without the folders of the file.
-fn short_place(text: &str) -> String {
+pub(super) fn short_place(text: &str) -> String {
     let Some((before, rest)) = text.split_once(" (") else { return text.to_owned() };
     let end = rest.find(')').unwrap_or(rest.len());
     let folders = rest.get(..end).and_then(|place| place.rfind('/')).map_or(0, |slash| slash + 1);

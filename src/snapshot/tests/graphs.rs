@@ -3,8 +3,8 @@
 use crate::addr::Addr;
 use crate::facts::{Facts, GenerationFacts, InterpreterFacts, ProcessFacts};
 use crate::graph::{
-    Csr, EdgeLabel, HeapGraph, LabelRun, ObjectFlags, ObjectId, Root, RootKind, ShapeId, TypeId,
-    TypeRow,
+    Csr, EdgeLabel, Finalizer, HeapGraph, LabelRun, ObjectFlags, ObjectId, Root, RootKind, ShapeId,
+    TypeId, TypeRow,
 };
 use crate::snapshot::Snapshot;
 
@@ -85,6 +85,8 @@ pub(super) fn random_snapshot(seed: u64, objects: usize, roots: usize) -> Snapsh
         if random.below(3) == 0 {
             graph.content_hashes.push_at(id, random.next() >> random.below(64));
             graph.spare_bytes.push_at(id, random.next() >> random.below(64));
+            graph.finalizers.push_at(id, Finalizer::ALL[random.below(Finalizer::ALL.len())]);
+            graph.weak_referents.push_at(id, ObjectId::from_index(random.below(objects)));
         }
     }
     let kinds = [RootKind::Module, RootKind::Frame, RootKind::C, RootKind::StaticType];
@@ -198,6 +200,8 @@ pub(super) fn assert_same(left: &Snapshot, right: &Snapshot) {
         };
         assert_eq!(lines(a), lines(b));
         assert_eq!(a.spare_bytes.get(object), b.spare_bytes.get(object));
+        assert_eq!(a.finalizers.get(object), b.finalizers.get(object));
+        assert_eq!(a.weak_referents.get(object), b.weak_referents.get(object));
         assert_eq!(a.content_hashes.get(object), b.content_hashes.get(object));
         // One beyond the end: what has no label must have none again.
         for nth in 0..=a.referents.of(object).len() {
