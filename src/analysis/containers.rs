@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 
 use rustc_hash::FxHashMap;
 
+use super::filter::Selection;
 use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, TypeId, UNREAD_CONTENT};
 
 /// What an object with slots takes besides them: its header and the collector's, in bytes.
@@ -87,9 +88,9 @@ pub struct Containers {
 const TYPES: [&str; 4] = ["builtins.dict", "builtins.list", "builtins.set", "builtins.frozenset"];
 
 impl Containers {
-    /// Looks at all containers of a heap.
+    /// Looks at the containers that are meant, and at the dictionaries of such instances.
     #[must_use]
-    pub fn new(graph: &HeapGraph) -> Self {
+    pub fn new(graph: &HeapGraph, selection: &Selection) -> Self {
         let mut types = TYPES.map(|type_name| ContainerType { type_name, ..Default::default() });
         let kind_of: Vec<Option<usize>> = (0..graph.types.len())
             .map(|ty| {
@@ -99,7 +100,7 @@ impl Containers {
         let mut by_keys: FxHashMap<Box<[u64]>, Vec<ObjectId>> = FxHashMap::default();
         let mut keys = Vec::new();
         let mut by_class: FxHashMap<TypeId, Instances> = FxHashMap::default();
-        for object in graph.ids() {
+        for object in graph.ids().filter(|&object| selection.has(object)) {
             let kind = kind_of.get(graph.type_of(object).index()).copied().flatten();
             let Some(kind) = kind else {
                 instance(graph, object, &mut by_class);
@@ -247,7 +248,7 @@ mod tests {
             b.hidden_edge(dict, EdgeLabel::Key(0), name);
         }
         let graph = b.build();
-        let found = Containers::new(&graph);
+        let found = Containers::new(&graph, &Selection::all());
         let [dicts, lists] = &found.types[..] else { panic!("{:?}", found.types) };
         assert_eq!(
             (dicts.all, dicts.empty),

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
+use super::filter::Selection;
 use crate::graph::{HeapGraph, ObjectId, TypeId, UNREAD_CONTENT};
 
 /// Objects of one class with the same contents.
@@ -59,15 +60,15 @@ pub struct Strings {
 type Keyed = (TypeId, u64, ObjectId);
 
 impl Strings {
-    /// Finds them; nothing if the heap was read without numbering the contents.
+    /// Finds those among the objects that are meant; nothing if the heap was read without numbering the contents.
     #[must_use]
-    pub fn new(graph: &HeapGraph) -> Option<Self> {
+    pub fn new(graph: &HeapGraph, selection: &Selection) -> Option<Self> {
         if graph.content_hashes.is_empty() {
             return None;
         }
         let mut strings = Self::default();
         let mut all: Vec<Keyed> = Vec::with_capacity(graph.content_hashes.entries());
-        for object in graph.ids() {
+        for object in graph.ids().filter(|&object| selection.has(object)) {
             match graph.content_hashes.get(object) {
                 None => {}
                 Some(UNREAD_CONTENT) => {
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn equal_contents_of_one_class_are_one_group() {
         let graph = heap();
-        let strings = Strings::new(&graph).unwrap();
+        let strings = Strings::new(&graph, &Selection::all()).unwrap();
         let told = strings.groups.iter().map(|group| {
             let objects = strings.objects(group).iter().map(|&object| graph.addr(object).0);
             let name = graph.type_name(group.ty);
@@ -205,6 +206,6 @@ mod tests {
     fn without_numbers_nothing_is_known() {
         let mut b = GraphBuilder::new();
         b.object(0x10, "builtins.str", 50);
-        assert_eq!(Strings::new(&b.build()), None);
+        assert_eq!(Strings::new(&b.build(), &Selection::all()), None);
     }
 }

@@ -17,8 +17,20 @@ pub(super) fn filter(args: &SelectArgs) -> Result<Option<Filter>, Error> {
 }
 
 /// The objects of a heap that are meant.
-pub(super) fn selection(filter: Option<&Filter>, graph: &HeapGraph) -> Selection {
-    filter.map_or_else(Selection::all, |filter| filter.select(graph))
+pub(super) fn selection(
+    filter: Option<&Filter>,
+    graph: &HeapGraph,
+    facts: &Facts,
+) -> Result<Selection, Error> {
+    let Some(filter) = filter else { return Ok(Selection::all()) };
+    let thread = |id: u64| {
+        let thread = facts.threads.iter().find(|thread| thread.thread_id == id)?;
+        Some(thread.name.clone())
+    };
+    let line = |object: ObjectId| text::allocation::of(graph, object);
+    let lines: Option<&dyn Fn(ObjectId) -> Option<String>> =
+        if graph.allocations.is_empty() { None } else { Some(&line) };
+    Ok(filter.select(graph, Known { lines, threads: Some(&thread) })?)
 }
 
 /// The groups of the objects of a heap.
@@ -55,7 +67,7 @@ pub(super) fn counts(
     snapshot: &Snapshot,
 ) -> Result<Counts, Error> {
     let Snapshot { facts, graph } = snapshot;
-    let selection = selection(filter, graph);
+    let selection = selection(filter, graph, facts)?;
     let counted = |groups: &Groups| Histogram::grouped(graph, groups, &selection, args.sort());
     let groups = match args.by {
         GroupKey::Type => None,

@@ -8,6 +8,8 @@ pub(super) enum TextColumn {
     Label,
     Root,
     Holder,
+    Thread,
+    Line,
 }
 
 /// A column of numbers.
@@ -77,6 +79,8 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("label", "how the shortest path ends: .name, [3], local x"),
     ("root", "what the path begins with: module, frame, thread, c, garbage, …"),
     ("holder", "the name of that: a module, a function, …"),
+    ("thread", "the thread whose frames or state that is, by name"),
+    ("line", "the line that allocated it: app.py:12 (needs tracemalloc in the target)"),
     ("tracked", "yes if the collector knows it"),
     ("frozen", "yes if gc.freeze() has put it aside"),
     ("immortal", "yes if its count is fixed"),
@@ -91,6 +95,8 @@ impl Column {
             "label" => Self::Text(TextColumn::Label),
             "root" => Self::Text(TextColumn::Root),
             "holder" => Self::Text(TextColumn::Holder),
+            "thread" => Self::Text(TextColumn::Thread),
+            "line" => Self::Text(TextColumn::Line),
             "shallow" | "size" => Self::Number(NumberColumn::Shallow),
             "buffers" => Self::Number(NumberColumn::Buffers),
             "bytes" => Self::Number(NumberColumn::Bytes),

@@ -7,7 +7,7 @@ use super::{Condition, Filter, Glob};
 use crate::analysis::collection::Collection;
 use crate::analysis::diff::bytes_of;
 use crate::analysis::dominators::Dominators;
-use crate::analysis::grouping::module_of;
+use crate::analysis::grouping::{GroupBy, GroupError, Groups, Known, module_of};
 use crate::analysis::paths::{Beginnings, Origin, Paths};
 use crate::graph::{HeapGraph, ObjectFlags, ObjectId, TypeId};
 
@@ -55,16 +55,18 @@ impl Selection {
 impl Filter {
     /// The objects for which the filter holds. What it needs to know of the whole heap is found out
     /// once, and only where it asks for it.
-    #[must_use]
-    pub fn select(&self, graph: &HeapGraph) -> Selection {
+    ///
+    /// # Errors
+    /// It asks for lines, and none are known.
+    pub fn select(&self, graph: &HeapGraph, known: Known<'_>) -> Result<Selection, GroupError> {
         let heap = Heap {
             graph,
             paths: OnceCell::new(),
             dominators: OnceCell::new(),
             collection: OnceCell::new(),
         };
-        let test = Test::new(&self.condition, &heap);
-        Selection::of(graph, |object| test.holds(&heap, object))
+        let test = Test::new(&self.condition, &heap, known)?;
+        Ok(Selection::of(graph, |object| test.holds(&heap, object)))
     }
 }
 
@@ -140,6 +142,8 @@ enum Test<'f> {
     Not(Box<Test<'f>>),
     /// By type.
     Type(Vec<bool>),
+    /// By the group: of a thread, or of a line.
+    Group(Groups, Vec<bool>),
     /// By the root, or the object at which a path without root begins.
     Text {
         column: TextColumn,
@@ -151,19 +155,32 @@ enum Test<'f> {
 }
 
 impl<'f> Test<'f> {
-    fn new(condition: &'f Condition, heap: &Heap<'_>) -> Self {
-        let several =
-            |parts: &'f [Condition]| parts.iter().map(|part| Self::new(part, heap)).collect();
-        match condition {
-            Condition::All(parts) => Self::All(several(parts)),
-            Condition::Any(parts) => Self::Any(several(parts)),
-            Condition::Not(inner) => Self::Not(Box::new(Self::new(inner, heap))),
+    fn new(
+        condition: &'f Condition,
+        heap: &Heap<'_>,
+        known: Known<'_>,
+    ) -> Result<Self, GroupError> {
+        let several = |parts: &'f [Condition]| {
+            parts.iter().map(|part| Self::new(part, heap, known)).collect::<Result<_, _>>()
+        };
+        Ok(match condition {
+            Condition::All(parts) => Self::All(several(parts)?),
+            Condition::Any(parts) => Self::Any(several(parts)?),
+            Condition::Not(inner) => Self::Not(Box::new(Self::new(inner, heap, known)?)),
             Condition::Text { column, pattern, fits } => {
                 let by_type = |test: &dyn Fn(&str) -> bool| -> Vec<bool> {
                     let names = (0..heap.graph.types.len()).map(TypeId::from_index);
                     names.map(|ty| test(heap.graph.type_name(ty)) == *fits).collect()
                 };
+                let by_group = |by| {
+                    let groups = Groups::new(heap.graph, by, known)?;
+                    let fits = groups.names().iter().map(|name| pattern.fits(name) == *fits);
+                    let fits = fits.collect();
+                    Ok(Self::Group(groups, fits))
+                };
                 match column {
+                    TextColumn::Thread => by_group(GroupBy::Thread)?,
+                    TextColumn::Line => by_group(GroupBy::Line)?,
                     TextColumn::Type => Self::Type(by_type(&|name| pattern.fits_type(name))),
                     TextColumn::Module => {
                         Self::Type(by_type(&|name| pattern.fits(module_of(name))))
@@ -174,7 +191,7 @@ impl<'f> Test<'f> {
                 }
             }
             Condition::Number { .. } | Condition::YesNo { .. } => Self::Other(condition),
-        }
+        })
     }
 
     fn holds(&self, heap: &Heap<'_>, object: ObjectId) -> bool {
@@ -184,6 +201,9 @@ impl<'f> Test<'f> {
             Self::Not(inner) => !inner.holds(heap, object),
             Self::Type(fits) => {
                 fits.get(heap.graph.type_of(object).index()).copied().unwrap_or_default()
+            }
+            Self::Group(groups, fits) => {
+                fits.get(groups.of(heap.graph, object)).copied().unwrap_or_default()
             }
             Self::Text { column, pattern, fits } => {
                 let found = match column {
@@ -231,8 +251,24 @@ mod tests {
 
     fn chosen(filter: &str) -> Vec<u64> {
         let graph = heap();
-        let selection = Filter::parse(filter).unwrap().select(&graph);
+        let line = |object: ObjectId| Some(format!("app.py:{}", object.0));
+        let known = Known { lines: Some(&line), threads: Some(&|_| Some("worker".to_owned())) };
+        let selection = Filter::parse(filter).unwrap().select(&graph, known).unwrap();
         graph.ids().filter(|&o| selection.has(o)).map(|o| graph.addr(o).0).collect()
+    }
+
+    #[test]
+    fn the_thread_is_that_of_the_root_and_lines_must_be_known() {
+        let mut graph = heap();
+        for root in &mut graph.roots {
+            root.thread = Some(7);
+        }
+        let name = |id: u64| (id == 7).then(|| "worker".to_owned());
+        let known = Known { lines: None, threads: Some(&name) };
+        let select = |filter: &str| Filter::parse(filter).unwrap().select(&graph, known);
+        let chosen = select("thread=work*").unwrap();
+        assert_eq!(graph.ids().filter(|&object| chosen.has(object)).count(), 5);
+        assert_eq!(select("not line=x").unwrap_err(), GroupError::NoLines);
     }
 
     #[test]
@@ -255,6 +291,8 @@ mod tests {
             ("root=garbage", vec![0x5000]),
             ("root=module and not type=str", vec![0x100, 0x1000, 0x1100]),
             ("holder=app.cache and tracked", vec![0x1000, 0x1100]),
+            ("thread='no thread' and type=list", vec![0x100]),
+            ("line=app.py:0 or line=*:5", vec![0x100, 0x5000]),
             ("garbage or type!=app.* and shallow<100", vec![0x100, 0x5000]),
             ("tracked=no and frozen=no and immortal!=yes", vec![0x100, 0x1010, 0x1110]),
         ] {

@@ -119,7 +119,7 @@ pub(crate) struct OutputArgs {
 pub(crate) struct SelectArgs {
     /// Only objects for which this holds, such as 'type=*.DataFrame and bytes>=1M' (columns: type,
     /// module, shallow, buffers, bytes, retained, refcount, generation, address, label, root, holder,
-    /// tracked, frozen, immortal, garbage)
+    /// thread, line, tracked, frozen, immortal, garbage)
     #[arg(long = "where", value_name = "FILTER")]
     pub(crate) filter: Option<String>,
 }

@@ -100,8 +100,8 @@ fn report(
     between: Option<Between<'_>>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
-    let before = selecting::selection(filter, &first.graph);
-    let after = selecting::selection(filter, &last.graph);
+    let before = selecting::selection(filter, &first.graph, &first.facts)?;
+    let after = selecting::selection(filter, &last.graph, &last.facts)?;
     let grouped = |key: GroupKey| -> Result<Diff, Error> {
         let groups = |heap: &Snapshot| selecting::groups(key, &heap.graph, &heap.facts);
         let (of_before, of_after) = (groups(first)?, groups(last)?);

@@ -64,7 +64,7 @@ pub(super) fn run(args: &ExportArgs, context: &mut Context<'_>) -> Result<(), Er
         }
         anomalies = snapshot.graph.anomalies.iter().map(|anomaly| anomaly.count).sum();
         let Snapshot { facts, graph } = &snapshot;
-        let selection = selecting::selection(filter.as_ref(), graph);
+        let selection = selecting::selection(filter.as_ref(), graph, facts)?;
         of_heap(out, args, format, (facts, graph), &selection)
     };
     match file {

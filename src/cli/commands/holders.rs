@@ -33,7 +33,7 @@ pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error
     let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let (name, mut objects) = chosen(graph, wanted, is_address)?;
-    let selection = selecting::selection(filter.as_ref(), graph);
+    let selection = selecting::selection(filter.as_ref(), graph, facts)?;
     objects.retain(|&object| selection.has(object));
     let paths = Paths::new(graph);
     let held_by = match objects.as_slice() {
@@ -79,7 +79,7 @@ pub(super) fn cycles_of(args: &CyclesArgs, context: &mut Context<'_>) -> Result<
     let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let hops = if args.raw { Hops::All } else { Hops::Folded };
-    let selection = selecting::selection(filter.as_ref(), graph);
+    let selection = selecting::selection(filter.as_ref(), graph, facts)?;
     let groups = cycles(graph, &Collection::new(graph), &selection, hops);
     if args.read.output.json {
         json::write(context.out, "cycles", CyclesJson::new(facts, graph, &groups))?;
@@ -100,7 +100,7 @@ pub(super) fn garbage(args: &GarbageArgs, context: &mut Context<'_>) -> Result<(
     let mut document = |snapshot: &Snapshot, context: &mut Context<'_>| {
         let (facts, graph) = (&snapshot.facts, &snapshot.graph);
         let collection = Collection::new(graph);
-        let selection = selecting::selection(filter.as_ref(), graph);
+        let selection = selecting::selection(filter.as_ref(), graph, facts)?;
         let grouped = |groups: &Groups| Garbage::grouped(graph, &collection, groups, &selection);
         let garbage = grouped(&Groups::by_type(graph));
         let groups = match args.by {

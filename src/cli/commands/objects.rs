@@ -27,7 +27,7 @@ pub(super) fn run(args: &ObjectsArgs, context: &mut Context<'_>) -> Result<(), E
     let snapshot = context.backend.load(&source, &args.read.capture.options())?;
     let graph = &snapshot.graph;
     let wanted = rest.first().map(|name| lookup::find_type(graph, name)).transpose()?;
-    let selection = selecting::selection(filter.as_ref(), graph);
+    let selection = selecting::selection(filter.as_ref(), graph, &snapshot.facts)?;
     let is_meant = |object: ObjectId| {
         let is_wanted = |found: &TypeMatch| found.types.contains(&graph.type_of(object));
         wanted.as_ref().is_none_or(is_wanted) && selection.has(object)

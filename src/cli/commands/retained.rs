@@ -35,7 +35,7 @@ pub(super) fn run(args: &RetainedArgs, context: &mut Context<'_>) -> Result<(), 
     let dominators = Dominators::new(graph);
     let total = dominators.total_bytes();
     let layout = context.layout(&args.read.output);
-    let selection = selecting::selection(filter.as_ref(), graph);
+    let selection = selecting::selection(filter.as_ref(), graph, facts)?;
     let key = match args.by {
         By::Object => None,
         By::Type => Some(GroupKey::Type),

@@ -4,7 +4,7 @@ use crate::analysis::containers::{Containers, SameKeys};
 use crate::analysis::strings::Strings;
 use crate::analysis::{HeldBy, Path, Paths};
 use crate::cli::args::StringsArgs;
-use crate::cli::{Context, operands};
+use crate::cli::{Context, operands, selecting};
 use crate::error::Error;
 use crate::report::json::containers::ContainersJson;
 use crate::report::json::strings::StringsJson;
@@ -13,6 +13,7 @@ use crate::source::Options;
 
 pub(super) fn run(args: &StringsArgs, context: &mut Context<'_>) -> Result<(), Error> {
     let (source, _) = operands::split(&args.read.source, &args.positional, 0)?;
+    let filter = selecting::filter(&args.select)?;
     let options = Options { contents: true, ..args.read.capture.options() };
     let mut snapshot = context.backend.load(&source, &options)?;
     if !options.values {
@@ -20,14 +21,15 @@ pub(super) fn run(args: &StringsArgs, context: &mut Context<'_>) -> Result<(), E
         snapshot.graph.values.clear();
     }
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
-    let strings = Strings::new(graph);
+    let selection = selecting::selection(filter.as_ref(), graph, facts)?;
+    let strings = Strings::new(graph, &selection);
     let strings = strings.as_ref();
     let groups = strings.map_or(&[][..], |strings| strings.groups.as_slice());
     if args.read.output.json {
         let paths = Paths::new(graph);
         let held_by: Vec<Path> =
             groups.iter().map(|group| paths.to(graph, group.example)).collect();
-        let containers = Containers::new(graph);
+        let containers = Containers::new(graph, &selection);
         let first = |group: &SameKeys| group.objects.first().map(|&one| paths.to(graph, one));
         let held: Vec<Path> = containers.same_keys.iter().filter_map(first).collect();
         let containers = ContainersJson::new(graph, &containers, &held);
@@ -45,7 +47,7 @@ pub(super) fn run(args: &StringsArgs, context: &mut Context<'_>) -> Result<(), E
         };
         let held_by: Vec<Option<HeldBy>> = groups.iter().take(layout.limit).map(holder).collect();
         text::strings::write(context.out, facts, graph, strings, &held_by, &layout)?;
-        let containers = Containers::new(graph);
+        let containers = Containers::new(graph, &selection);
         let holder =
             |group: &SameKeys| paths.group(graph, group.objects.iter().copied()).into_iter().next();
         let held_by: Vec<Option<HeldBy>> =

@@ -4,9 +4,16 @@ use super::*;
 
 #[test]
 fn a_filter_that_is_not_understood_is_wrong_usage_with_its_place() {
-    for command in
-        ["histogram 7", "objects 7", "why 7", "retained 7", "garbage 7", "cycles 7", "diff 7 8"]
-    {
+    for command in [
+        "histogram 7",
+        "objects 7",
+        "why 7",
+        "retained 7",
+        "garbage 7",
+        "cycles 7",
+        "strings 7",
+        "diff 7 8",
+    ] {
         let sources = command.replace(" 7", " old.parquet").replace(" 8", " new.parquet");
         let (out, err, code) = pyheap(&format!("{sources} --where size>>3"));
         assert_eq!((out.as_str(), code), ("", 2), "{command}");
@@ -30,6 +37,11 @@ fn only_what_is_meant_is_counted() {
     assert_eq!((&document["objects"], &document["unreachable"]), (&0.into(), &0.into()));
     let document = json("cycles lost.parquet --where type=list --json");
     assert_eq!(document["cycles"].as_array().unwrap().len(), 0);
+    let document = json("histogram old.parquet --where thread=no* --json");
+    assert_eq!(document["totals"], json("histogram old.parquet --json")["totals"]);
+    let (_, err, code) = pyheap("objects old.parquet --where line=app.py:*");
+    assert_eq!(code, 1);
+    assert!(err.contains("tracemalloc was not running in the target"), "{err}");
     let document = json("diff old.parquet new.parquet --where type=Session --json");
     assert_eq!(document["types"].as_array().unwrap().len(), 1);
     assert_eq!(document["suspects"][0]["owned_bytes"], 4800);
