@@ -19,6 +19,7 @@ mod root;
 mod row_set;
 mod shape;
 mod sparse;
+mod unexplained;
 
 use rustc_hash::FxHashMap;
 

@@ -42,16 +42,13 @@ impl HeapGraph {
     /// Adds those roots of which it is not known whether they count, as far as their objects have
     /// references that nothing else explains: what is only pointed to may go at any time.
     pub fn root_if_unexplained(&mut self, doubtful: Vec<Root>) {
-        if doubtful.is_empty() {
-            return;
-        }
-        let mut found = self.found_references();
+        let objects: Vec<ObjectId> = doubtful.iter().map(|root| root.object).collect();
+        let mut left = self.unexplained(&objects);
         for root in doubtful {
-            let left = self.unexplained_references(root.object, &found);
-            if left.is_some_and(|left| left > 0)
-                && let Some(count) = found.get_mut(root.object.index())
+            if let Some(references) = left.get_mut(&root.object)
+                && *references > 0
             {
-                *count += 1;
+                *references -= 1;
                 self.roots.push(root);
             }
         }

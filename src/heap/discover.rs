@@ -5,10 +5,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::address_set::AddressSet;
+use super::deferred::DEBUG_HEADER;
 use super::types::{TypeCache, Types};
 use crate::addr::Addr;
 use crate::cpython::layout::features::HAVE_GC;
 use crate::cpython::object::{Count, EdgeSink, Label, Objects, Run, Sight};
+use crate::cpython::pymalloc::{BlockAt, Pymalloc};
 use crate::graph::Anomalies;
 use crate::target::memory::Memory;
 
@@ -72,11 +74,16 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
 
     /// Finds everything that `seeds` lead to, and those of `doubtful` that are objects. Objects of
     /// unknown C types are searched last, since what is found in them has to be weighed.
-    pub(super) fn run(mut self, seeds: &[Addr], doubtful: &[Addr]) -> Discovered {
+    pub(super) fn run(
+        mut self,
+        seeds: &[Addr],
+        doubtful: &[Addr],
+        pymalloc: &Pymalloc,
+    ) -> Discovered {
         let left: Vec<Addr> =
             seeds.iter().copied().filter(|&seed| self.found.insert(seed) == Some(true)).collect();
         self.spread(left);
-        let left = self.weigh(doubtful);
+        let left = self.weigh(doubtful, pymalloc);
         self.spread(left);
         Discovered { objects: self.found, namespaces: self.namespaces, anomalies: self.anomalies }
     }
@@ -92,15 +99,29 @@ impl<'a, 'o, M: Memory> Discovery<'a, 'o, M> {
         }
     }
 
-    /// Those of some addresses at which there is an object that nothing has led to.
-    fn weigh(&self, doubtful: &[Addr]) -> Vec<Addr> {
+    /// Those of some addresses at which there is an object that nothing has led to: it looks alive, and
+    /// the allocator has handed out a block for it.
+    fn weigh(&self, doubtful: &[Addr], pymalloc: &Pymalloc) -> Vec<Addr> {
         let mut types = TypeCache::new(self.types);
         let is_new = |word: &Addr| {
             !self.found.contains(*word)
                 && self.looks_alive(*word, &mut types)
+                && self.fills_block(*word, pymalloc, &mut types)
                 && self.found.insert(*word) == Some(true)
         };
         doubtful.iter().copied().filter(is_new).collect()
+    }
+
+    /// Whether an object is where the allocator has handed out a block for it. Of large objects it
+    /// knows nothing.
+    fn fills_block(&self, object: Addr, pymalloc: &Pymalloc, types: &mut TypeCache<'_>) -> bool {
+        let Ok(ty) = types.of(self.objects, object) else { return false };
+        let start = object - self.objects.bytes_before(object, ty);
+        match pymalloc.block_at(start) {
+            BlockAt::Unknown => true,
+            BlockAt::Free => false,
+            BlockAt::Used(block) => start == block || start == block + DEBUG_HEADER,
+        }
     }
 
     /// The closure over exact references.

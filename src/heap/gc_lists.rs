@@ -174,7 +174,7 @@ struct ListWalk<'a, 'o, M> {
 }
 
 /// The low bits of a link carry flags of the collector.
-const FLAGS: u64 = 3;
+pub(super) const FLAGS: u64 = 3;
 
 impl<M: Memory> ListWalk<'_, '_, M> {
     /// Follows `_gc_next` from the head. While a collection is under way, `_gc_prev` holds counts.

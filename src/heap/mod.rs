@@ -17,6 +17,7 @@ mod pending;
 mod reader;
 mod recover;
 mod roots;
+mod set_aside;
 mod shapes;
 mod tasks;
 mod threads;
@@ -233,7 +234,12 @@ pub fn walk(
     for &(kind, at) in &pymalloc.notes {
         anomalies.note(kind, at);
     }
-    if tracked.broken || is_collecting(memory, found, limits) {
+    let collecting = is_collecting(memory, found, limits);
+    if collecting {
+        let aside = set_aside::set_aside(&objects, map, &interpreters, &types, &mut tracked);
+        tracing::debug!(aside, "a collection is under way");
+    }
+    if tracked.broken || collecting {
         let recovered = recover::recover(&objects, &pymalloc, &types, &mut tracked);
         tracing::debug!(recovered, "the lists of the collector do not say all");
     }
@@ -245,7 +251,8 @@ pub fn walk(
         for root in roots.iter().filter(|root| root.namespace) {
             namespaces.insert(root.target);
         }
-        Discovery::new(&objects, &types, objects_of(map), namespaces).run(&seeds, &doubtful)
+        Discovery::new(&objects, &types, objects_of(map), namespaces)
+            .run(&seeds, &doubtful, &pymalloc)
     });
     drop(seeds);
     let build = Build {

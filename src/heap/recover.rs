@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::gc_lists::Tracked;
+use super::gc_lists::{FLAGS, Tracked};
 use super::types::{TypeCache, Types};
 use crate::addr::Addr;
 use crate::cpython::layout::features::HAVE_GC;
-use crate::cpython::object::Objects;
+use crate::cpython::object::{Count, Objects};
 use crate::cpython::pymalloc::{Pymalloc, UsedPool};
 use crate::target::memory::Memory;
 
@@ -71,13 +71,7 @@ fn is_tracked(
     object: Addr,
     types: &mut TypeCache<'_>,
 ) -> bool {
-    let memory = objects.memory;
-    let next = memory.addr(object - objects.layout.gc_head_size).unwrap_or_default();
-    let next = next.without_tag(3);
-    if next.is_null() || memory.addr(next).map_or(true, Addr::is_null) {
-        return false;
-    }
-    if !objects.has_sane_ref_count(object) {
+    if !objects.has_sane_ref_count(object) || !has_links(objects, object) {
         return false;
     }
     let Ok(ty) = types.of(objects, object) else { return false };
@@ -86,4 +80,28 @@ fn is_tracked(
     ty.has(HAVE_GC)
         && objects.is_gc(object, &ty)
         && (object - before == block || object - before == block + DEBUG_HEADER)
+}
+
+/// Whether the collector's header before an object is part of a list: one neighbour leads back, or there
+/// stands a count in the place of the link to the one before, as in the middle of a collection. Two words
+/// that merely are addresses stand before many a pair of words that look like a count and a type: where
+/// the binary is loaded low, its addresses look like counts.
+fn has_links(objects: &Objects<'_, impl Memory>, object: Addr) -> bool {
+    /// `PREV_MASK_COLLECTING`, and where the count begins (`_PyGC_PREV_SHIFT`, `gc_reset_refs`).
+    const COLLECTING: u64 = 2;
+    const COUNT_SHIFT: u32 = 2;
+    let memory = objects.memory;
+    let head = object - objects.layout.gc_head_size;
+    let (Ok(next), Ok(prev)) = (memory.addr(head), memory.addr(head + 8)) else { return false };
+    if next.without_tag(FLAGS).is_null() {
+        return false;
+    }
+    let leads_here = |at: Addr| memory.addr(at).is_ok_and(|it| it.without_tag(FLAGS) == head);
+    let is_counted = || match objects.ref_count(object) {
+        Ok(Count::Of(count)) => prev.0 >> COUNT_SHIFT <= u64::from(count),
+        _ => false,
+    };
+    leads_here(next.without_tag(FLAGS) + 8)
+        || leads_here(prev.without_tag(FLAGS))
+        || (prev.0 & COLLECTING != 0 && is_counted())
 }

@@ -1,12 +1,16 @@
 //! What keeps objects alive from outside the heap: modules, threads and their frames, the states of
 //! interpreters, and static types.
 
-use rustc_hash::FxHashSet;
+use std::rc::Rc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::gc_lists::Collector;
 use super::pending;
 use crate::addr::Addr;
-use crate::cpython::object::{DecodeError, EdgeSink, FrameView, Label, Name, Objects, Run, Sight};
+use crate::cpython::object::{
+    DecodeError, Depths, EdgeSink, FrameView, Label, Name, Objects, Run, Sight, StackWords,
+};
 use crate::graph::{Anomalies, RootKind};
 use crate::target::memory::Memory;
 
@@ -28,12 +32,15 @@ pub(super) struct RawRoot {
 pub(super) struct RootFinder<'a, 'o, M> {
     objects: &'a Objects<'o, M>,
     pub(super) roots: Vec<RawRoot>,
+    /// How deep the stacks of functions are; nothing where their code does not tell.
+    depths: FxHashMap<Addr, Option<Rc<Depths>>>,
     pub(super) anomalies: Anomalies,
 }
 
 impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
     pub(super) fn new(objects: &'a Objects<'o, M>) -> Self {
-        Self { objects, roots: Vec::new(), anomalies: Anomalies::default() }
+        let (depths, anomalies) = (FxHashMap::default(), Anomalies::default());
+        Self { objects, roots: Vec::new(), depths, anomalies }
     }
 
     fn add(&mut self, kind: RootKind, name: &str, target: Addr, namespace: bool) {
@@ -260,12 +267,7 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
                     Some(owner) => self.objects.memory.u8(frame + owner)?,
                     None => 0,
                 };
-                let has_top = self.objects.layout.at.interpreter_frame.stackpointer.is_some();
-                if !has_top && owner != OWNED_BY_GENERATOR {
-                    // A frame that is running keeps the top of its stack in a register; what the
-                    // blocks that it is in have left there is certain.
-                    self.blocks(view, &place);
-                }
+                self.stack(view, &place);
                 if view.is_object {
                     self.add(RootKind::Frame, &place, frame, false);
                 } else if let (OWNED_BY_GENERATOR, Some(iframe)) = (owner, iframe) {
@@ -287,13 +289,33 @@ impl<'a, 'o, M: Memory> RootFinder<'a, 'o, M> {
         Ok(())
     }
 
-    /// What `with` and `try` have left on the stack of a frame whose top is not known.
-    fn blocks(&mut self, view: FrameView, place: &str) {
+    /// What is on the stack of a frame whose top is not known. What its instruction may have taken from
+    /// there already, or not have given yet, is doubtful.
+    fn stack(&mut self, view: FrameView, place: &str) {
         if self.objects.knows_stack_top(view) {
             return;
         }
-        for object in self.objects.block_stack(view.at, view.code).unwrap_or_default() {
-            self.add(RootKind::Frame, &format!("{place} stack"), object, false);
+        let objects = self.objects;
+        let depths = self.depths.entry(view.code).or_insert_with(|| {
+            // Of code that makes no sense only what blocks keep is believed.
+            objects.stack_depths(view.code).ok().flatten().map(Rc::new)
+        });
+        let words = match depths.clone() {
+            Some(depths) => objects.stack(view, &depths),
+            None => objects.block_stack(view.at, view.code).map(Into::into),
+        };
+        let words = words.unwrap_or_else(|error| {
+            self.note(error, view.at);
+            StackWords::default()
+        });
+        let name = format!("{place} stack");
+        for target in words.certain {
+            self.add(RootKind::Frame, &name, target, false);
+        }
+        for target in words.likely {
+            let (kind, name) = (RootKind::Frame, name.clone());
+            let (namespace, thread, is_doubtful) = (false, None, true);
+            self.roots.push(RawRoot { kind, name, target, namespace, thread, is_doubtful });
         }
     }
 

@@ -138,6 +138,32 @@ impl Fixture {
         Ok(())
     }
 
+    /// Waits until each other thread waits for a lock, without an end: one that only waits for the GIL has a time after
+    /// which it asks for it. The kernel knows: it is in `futex` without a timeout.
+    ///
+    /// # Errors
+    /// If they do not come to rest, or the process has ended.
+    pub(crate) fn settle_threads(&self) -> Result<()> {
+        // `futex` has number 202 on x86-64, 98 on aarch64; its fourth argument is the timeout.
+        let number = if cfg!(target_arch = "aarch64") { "98" } else { "202" };
+        let waits = |call: &str| {
+            let mut words = call.split(' ');
+            words.next() == Some(number) && words.nth(3) == Some("0x0")
+        };
+        let begun = Instant::now();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            let task = task?.path();
+            let is_main = task.file_name().is_some_and(|name| *name == *self.pid.to_string());
+            while !is_main && !waits(&std::fs::read_to_string(task.join("syscall"))?) {
+                if begun.elapsed() > Duration::from_secs(60) {
+                    bail!("a thread of the fixture does not come to rest");
+                }
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a line and gives back the line that answers it.
     ///
     /// # Errors

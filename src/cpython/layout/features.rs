@@ -232,6 +232,7 @@ pub const USE_MAIN_OBMALLOC: u64 = 1 << 5;
 impl Features {
     /// The features of a version.
     #[must_use]
+    #[allow(clippy::too_many_lines, reason = "a table: a row for each feature")]
     pub fn of(version: Version) -> Self {
         let since = |minor| version.at_least(3, minor);
         Self {

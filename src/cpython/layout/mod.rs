@@ -8,12 +8,14 @@
 mod debug_offsets;
 pub mod features;
 mod native;
+mod opcodes;
 pub mod structures;
 mod table;
 
 pub use debug_offsets::{DebugOffsets, Disagreement};
 pub use features::Features;
 pub use native::{FieldRole, NativeField, NativeType, Natives};
+pub use opcodes::{Direction, Instruction, Jump, Opcode, Opcodes};
 pub use structures::Structures;
 pub use table::{BadRow, MissingField, Offsets};
 
@@ -28,6 +30,8 @@ pub struct Layout {
     pub has: Features,
     /// The types of C code whose references are fields.
     pub natives: Natives,
+    /// What instructions do to the stacks of frames that do not say how deep they are.
+    pub opcodes: Option<Opcodes>,
     /// The size of the header before an object that the collector knows, in bytes.
     pub gc_head_size: u64,
     /// All offsets, for what is looked up by name.
@@ -98,6 +102,7 @@ impl Layout {
             at: Structures::from(&offsets)?,
             has: Features::of(version),
             natives: Natives::resolve(&offsets, version)?,
+            opcodes: Opcodes::of(version)?,
             gc_head_size: offsets.get("_gc_head", "sizeof")?.into(),
             offsets,
         })

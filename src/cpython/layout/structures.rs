@@ -109,8 +109,10 @@ structures! {
         co_nlocals, co_varnames, co_freevars, co_cellvars, co_cell2arg, co_code, co_opcache_map,
         co_opcache, co_opcache_size, co_nlocalsplus, co_localsplusnames, co_localspluskinds,
         co_qualname, co_linetable, co_lnotab, co_exceptiontable, _co_cached, _co_code,
-        co_code_adaptive,
+        co_code_adaptive, _co_monitoring,
     }
+    /// `_PyCoMonitoringData` (`Include/cpython/code.h`).
+    CodeMonitoring from "_PyCoMonitoringData" { ; lines, per_instruction_opcodes }
     /// `_PyCoCached`.
     CodeCache from "_PyCoCached" { ; _co_code, _co_varnames, _co_cellvars, _co_freevars }
     /// `PyFrameObject` (`Include/internal/pycore_frame.h`).
@@ -318,6 +320,7 @@ pub struct Structures {
     pub deque_block: DequeBlock,
     pub code: Code,
     pub code_cache: CodeCache,
+    pub code_monitoring: CodeMonitoring,
     pub frame_object: FrameObject,
     pub interpreter_frame: InterpreterFrame,
     pub generator: Generator,
@@ -404,6 +407,7 @@ impl Structures {
             deque_block: DequeBlock::from(offsets)?,
             code: Code::from(offsets)?,
             code_cache: CodeCache::from(offsets)?,
+            code_monitoring: CodeMonitoring::from(offsets)?,
             frame_object: FrameObject::from(offsets)?,
             interpreter_frame: InterpreterFrame::from(offsets)?,
             generator: Generator::from(offsets)?,

@@ -1,7 +1,7 @@
 //! What C code does when an object ends (`tp_finalize`, `tp_del`), as far as the object says that it will.
 //! A `__del__` in Python is the business of its class.
 
-use super::thread::handler_of;
+use super::exception_table::handler_of;
 use super::{DecodeError, FrameView, Native, Objects, TypeInfo};
 use crate::addr::Addr;
 use crate::target::memory::Memory;

@@ -209,18 +209,19 @@ impl<M: Memory> Objects<'_, M> {
         let Some(localsplus) = at.localsplus else { return Ok(()) };
         let slots = frame + localsplus;
         let names = self.slot_names(code)?;
-        let len = match (at.stackpointer, at.stacktop) {
+        let (len, see) = match (at.stackpointer, at.stacktop) {
             (Some(stackpointer), _) => {
                 let top = self.memory.addr(frame + stackpointer)?;
                 // A frame that is just being set up has no stack pointer yet.
-                if top.0 >= slots.0 { (top - slots) / 8 } else { names.len }
+                (if top.0 >= slots.0 { (top - slots) / 8 } else { names.len }, see)
             }
-            (None, Some(stacktop)) => {
-                let top = self.memory.i32(frame + stacktop)?;
-                // A frame that is running keeps its top in a register; its locals are valid.
-                u64::try_from(top).unwrap_or(names.len)
-            }
-            (None, None) => 0,
+            (None, Some(stacktop)) => match u64::try_from(self.memory.i32(frame + stacktop)?) {
+                Ok(top) => (top, see),
+                // A frame that is running keeps its top in a register; its locals are valid, but
+                // nobody visits them: -1 is below the first.
+                Err(_) => (names.len, Sight::Hidden),
+            },
+            (None, None) => (0, see),
         };
         if len > self.frame_slots(code)? {
             let what = "the stack of a frame";

@@ -4,6 +4,7 @@ use crate::addr::{Addr, AddrRange};
 use crate::cpython::object::Objects;
 use crate::target::memory::Memory;
 
+use super::BlockAt;
 use super::pool::{Pool, UsedPool};
 
 /// What the allocator says of one arena (`struct arena_object`, `Objects/obmalloc.c`).
@@ -145,6 +146,21 @@ impl Arena {
             Some(Pool::Used(pool)) => Some(pool),
             _ => None,
         })
+    }
+
+    /// What is known of an address in it.
+    pub(super) fn block_at(&self, addr: Addr, pool_size: u64) -> BlockAt {
+        let pool =
+            addr.0.checked_sub(self.first_pool.0).and_then(|into| into.checked_div(pool_size));
+        let pool = pool.and_then(|nth| self.pools.get(usize::try_from(nth).ok()?));
+        match pool {
+            Some(Some(Pool::Used(pool))) => match pool.block_of(addr) {
+                Some(nth) if pool.is_live(nth) => BlockAt::Used(pool.block(nth)),
+                _ => BlockAt::Free,
+            },
+            Some(Some(Pool::Free)) | None => BlockAt::Free,
+            Some(None) => BlockAt::Unknown,
+        }
     }
 
     /// What its bytes are.

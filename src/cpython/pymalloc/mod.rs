@@ -43,6 +43,17 @@ pub struct Pymalloc {
     pub notes: Vec<(&'static str, Addr)>,
 }
 
+/// What the allocator knows of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockAt {
+    /// It is none of its own, or in a pool that could not be understood.
+    Unknown,
+    /// It is in no block that is in use.
+    Free,
+    /// It is in a block that is in use and that begins here.
+    Used(Addr),
+}
+
 /// One allocator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allocator {
@@ -90,6 +101,17 @@ impl Pymalloc {
     /// All arenas of all allocators.
     pub fn arenas(&self) -> impl Iterator<Item = &Arena> {
         self.allocators.iter().flat_map(|allocator| &allocator.arenas)
+    }
+
+    /// What is known of an address.
+    #[must_use]
+    pub fn block_at(&self, addr: Addr) -> BlockAt {
+        let of = |allocator: &Allocator| -> Option<BlockAt> {
+            let behind = allocator.arenas.partition_point(|arena| arena.range.start <= addr);
+            let arena = allocator.arenas.get(behind.checked_sub(1)?)?;
+            arena.range.contains(addr).then(|| arena.block_at(addr, self.pool_size))
+        };
+        self.allocators.iter().find_map(of).unwrap_or(BlockAt::Unknown)
     }
 
     /// The memory of all arenas, ascending.

@@ -158,11 +158,11 @@ fn edges_to(
     }
     let mut candidates: Vec<Candidate> = places
         .iter()
-        .filter_map(|place| match place {
-            &&Place::Inside(owner, offset) => {
+        .filter_map(|place| match **place {
+            Place::Inside(owner, offset) => {
                 Some(Candidate { owner, distance: 0, label: EdgeLabel::Inferred(offset) })
             }
-            &&Place::Block(block) => match owners.of(block)? {
+            Place::Block(block) => match owners.of(block)? {
                 (Owner::Object(owner), distance) => {
                     Some(Candidate { owner, distance, label: native(block) })
                 }
@@ -243,14 +243,14 @@ mod tests {
         let of_other = "0x200 native block of 32 bytes";
         assert_eq!(believed(0, 1, &[far.clone(), near.clone()]), [of_other]);
         assert_eq!(believed(0, 2, &[far.clone(), near.clone()]), [of_other, of_map]);
-        assert_eq!(believed(0, 9, &[far.clone()]), [of_map]);
+        assert_eq!(believed(0, 9, std::slice::from_ref(&far)), [of_map]);
         // Data explains some first.
         let data = Place::Data("data of x.so".to_owned());
         let stack = Place::Stack("C stack of thread 7".to_owned());
         assert!(believed(0, 1, &[far.clone(), data.clone()]).is_empty());
         assert_eq!(believed(0, 2, &[far.clone(), near, data, stack]), [of_other]);
         // A reference that is known stands there, too.
-        assert!(believed(1, 1, &[far.clone()]).is_empty());
+        assert!(believed(1, 1, std::slice::from_ref(&far)).is_empty());
         assert_eq!(believed(1, 1, &[far.clone(), far]), [of_map]);
     }
 
