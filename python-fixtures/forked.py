@@ -11,7 +11,7 @@
 #   mapping N    a list of a million items whose storage has madvise(N)
 #   rseq PATH    the only thread stays in a restartable sequence until the first byte of PATH is set; then it says how
 #                often it was interrupted
-#   memory N     N mebibytes that it has written to
+#   memory N     N mebibytes that it has written to; two more threads wait
 #   state NAME   vfork, userfaultfd, dispatch, filter, errno, processes, address-space: what is in the way of a fork;
 #                `fork` tries one
 import ctypes
@@ -247,6 +247,8 @@ def rseq(path):
 
 def memory(size):
     items.append(b"x" * (int(size) << 20))
+    for _ in range(2):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
     say("ready")
     serve({"echo": lambda: ["echo"]})
 

@@ -8,7 +8,12 @@
 use nix::errno::Errno;
 use nix::libc;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::ptr;
+use std::time::{Duration, Instant};
+use std::{ptr, thread};
+
+/// A stop is waited for in a loop for so long, and asked for now and then from there on: a system call is made in
+/// microseconds, a fork takes milliseconds.
+const SPUN: Duration = Duration::from_millis(1);
 
 /// What a look at a tracee came back with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,13 +75,38 @@ pub(super) enum Stop {
     Event(i32),
 }
 
-/// Waits for one tracee of the calling thread; without blocking if `now`.
+/// Waits for one tracee of the calling thread; without blocking if `now`. Nothing is allocated.
+///
+/// It never blocks in the kernel. A main thread that was killed reports its end only when the other threads are gone
+/// (`delay_group_leader`, kernel/exit.c), and those are gone only when their tracer, which may be the thread that waits
+/// here, has let go of them. A tracee that has ended is told apart by a wait for stops alone, which finds no tracee.
 pub(super) fn wait_for(tid: i32, now: bool) -> Result<Stop, Errno> {
-    let flags = libc::__WALL | if now { libc::WNOHANG } else { 0 };
+    let start = Instant::now();
+    loop {
+        let stop = ask(tid)?;
+        if stop != Stop::Nothing || now {
+            return Ok(stop);
+        }
+        if look_at(tid)? == Wait::NoTracee {
+            // It may have come to its end in between, and have that to report.
+            return Ok(match ask(tid)? {
+                Stop::Nothing => Stop::Ended,
+                stop => stop,
+            });
+        }
+        match start.elapsed() < SPUN {
+            true => thread::yield_now(),
+            false => thread::sleep(SPUN / 10),
+        }
+    }
+}
+
+/// Takes the report of one tracee, if there is one.
+fn ask(tid: i32) -> Result<Stop, Errno> {
     let mut status = 0;
     loop {
         // Safety: `status` is a valid place for the result for the length of the call.
-        let result = unsafe { libc::waitpid(tid, &raw mut status, flags) };
+        let result = unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | libc::WNOHANG) };
         match Errno::result(result) {
             Ok(0) => return Ok(Stop::Nothing),
             Ok(_) => return Ok(told(status)),

@@ -16,6 +16,7 @@ use pyheap::target::{Paused, Process};
 
 use crate::forked::{Forked, Held, children, guardians, is_alive, status, until};
 use crate::groups::Group;
+use crate::support::random::Random;
 
 const COW: &[&str] = &["--pause", "cow"];
 
@@ -272,6 +273,35 @@ fn tries_to_fork_do_not_take_longer_than_allowed_in_all() -> Result<()> {
     ensure!(!run.stderr.contains("would take"), "no try was made: {}", run.stderr);
     ensure!(target.ask("echo")? == "echo");
     target.end()
+}
+
+/// Its main thread is killed while it is made to fork: it is gone only when its other threads are, which the guardian has
+/// to let go of.
+#[test]
+fn a_target_that_is_killed_in_the_midst_of_a_fork_is_gone() -> Result<()> {
+    let mut random = Random(20_261_127);
+    for nth in 0..40 {
+        let mut target = Forked::ready(&["memory", "64"])?;
+        let pid = target.pid();
+        let mut guardian = Command::new(pyheap())
+            .args(["__guardian", &pid.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        until("it is traced", || status(pid, "TracerPid") != "0")?;
+        for _ in 0..random.below(40) {
+            let _ = status(pid, "State");
+        }
+        target.kill()?;
+        let ended = until("the target ends", || target.has_ended()).and_then(|()| {
+            until("the guardian ends", || matches!(guardian.try_wait(), Ok(Some(_))))
+        });
+        // One that hangs holds the target, whose end is waited for.
+        let _ = guardian.kill();
+        guardian.wait()?;
+        ended.with_context(|| format!("kill {nth}"))?;
+    }
+    Ok(())
 }
 
 /// A guardian that nobody waits for any more does nothing.

@@ -152,6 +152,11 @@ impl Forked {
         Ok(self.child.kill()?)
     }
 
+    /// Whether it has ended, which nobody holds up.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Waits for its end.
     ///
     /// # Errors
