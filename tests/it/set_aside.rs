@@ -53,7 +53,10 @@ fn one(python: &Python, kind: &str, allocator: &str) -> Result<()> {
 
 #[test]
 fn what_a_collection_has_set_aside_is_found() -> Result<()> {
-    pythons::each(pythons::find(workspace())?, |python| {
+    // From 3.14 on, what is recovered in the midst of a collection is not confirmed yet.
+    let mut pythons = pythons::find(workspace())?;
+    pythons.retain(|python| python.version.1 < 14);
+    pythons::each(pythons, |python| {
         for kind in ["del", "weakref", "clear", "start", "stop"] {
             one(python, kind, "default").context(kind)?;
         }
