@@ -111,7 +111,7 @@ impl Tracer {
         match ptrace::seize(thread, ptrace::Options::empty()) {
             Ok(()) => {}
             Err(Errno::ESRCH) => return Ok(false),
-            Err(error) => return self.refused(tid, error).map(|()| false),
+            Err(error) => return self.refused(tid, error),
         }
         self.threads.insert(tid, Thread::Running { since: Instant::now() });
         match ptrace::interrupt(thread) {
@@ -121,8 +121,12 @@ impl Tracer {
         }
     }
 
-    /// Tells why a thread was not seized; ending threads are no error.
-    fn refused(&self, tid: i32, error: Errno) -> Result<(), PauseError> {
+    /// Tells why a thread was not seized; ending threads are no error. Says whether to look again.
+    fn refused(&self, tid: i32, error: Errno) -> Result<bool, PauseError> {
+        /// For as long a refusal that nothing explains is taken for that of a thread which ends or runs another program: the
+        /// one that called `execve` takes the number of the first one, which is dead when it is tried
+        /// (`de_thread`, `fs/exec.c`).
+        const MOMENT: Duration = Duration::from_millis(200);
         let pid = self.pid;
         if error != Errno::EPERM {
             return Err(PauseError::System { pid, source: error.into() });
@@ -130,7 +134,7 @@ impl Tracer {
         let ended = u32::try_from(tid).is_ok_and(|tid| Stat::read(tid).is_ok_and(|s| s.is_dead()))
             || !std::path::Path::new(&format!("/proc/{pid}/task/{tid}")).exists();
         if ended {
-            return Ok(());
+            return Ok(false);
         }
         let findings = permission::diagnose(Some(pid));
         let status = super::stat::Status::read(&format!("{pid}/task/{tid}")).unwrap_or_default();
@@ -139,6 +143,7 @@ impl Tracer {
                 let name = permission::name_of(tracer);
                 Err(PauseError::TracedRunning { pid, tracer, name })
             }
+            None if findings.iter().all(|it| it.ok) && self.start.elapsed() < MOMENT => Ok(true),
             None => Err(PauseError::Denied { pid, findings }),
         }
     }
