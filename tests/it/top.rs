@@ -146,12 +146,10 @@ fn the_types_are_those_that_the_process_tells_and_their_holders_are_a_key_away()
         let line = row(&holders, "→ Leaked").join(" ");
         ensure!(line.ends_with("module __main__.history → list[*] → Leaked"), "{holders}");
         tmux.press(&["Enter"])?;
-        let path = tmux.wait_for_words("1,000 objects")?;
-        for step in
-            ["module __main__", "→ .history list", "→ [*] __main__.Leaked", "pyheap show -p"]
-        {
-            ensure!(path.contains(step), "{step}: {path}");
-        }
+        let steps =
+            ["module __main__", "→ .history list", "→ [*] __main__.Leaked", "pyheap show -p"];
+        let has_all = |screen: &str| steps.iter().all(|step| screen.contains(step));
+        tmux.wait_for("the whole path", has_all)?;
         tmux.press(&["q"])?;
         top.ended("0")?;
         goes_on(&mut fixture)

@@ -89,7 +89,9 @@ fn environment(python: &Python, requirements: &Path, text: &str, folder: &Path) 
     }
     run(python.command().args(["-m", "venv"]).arg(folder))?;
     let pip = folder.join("bin/python");
-    run(Command::new(pip).args(["-m", "pip", "install", "--quiet", "-r"]).arg(requirements))?;
+    // What is imported is compiled then: most of it never is.
+    let install = ["-m", "pip", "install", "--quiet", "--no-compile", "-r"];
+    run(Command::new(pip).args(install).arg(requirements))?;
     std::fs::write(stamp, text)?;
     Ok(())
 }
