@@ -2,6 +2,7 @@
 #
 #   iter(list) -> list       map -> function, (iterators)       product -> pools, indices, last result
 import collections
+import datetime
 import itertools
 import re
 import sys
@@ -71,4 +72,7 @@ for _ in range(70):
 third = first.__copy__()
 groups = itertools.groupby([[1], [1], [2]])
 zoo += [first, second, third, groups, next(groups), itertools.tee([]), {1: [2]}.keys(), {1: [2]}.items(), {}.values()]
+ordered = collections.OrderedDict(a=[1], b=2)
+zoo += [ordered.keys(), ordered.values(), ordered.items(), reversed({1: [2], 3: [4]}.values()), range(1000, 5000)]
+zoo += [datetime.timezone(datetime.timedelta(hours=1), "one"), BaseException([1])]
 _truth.hold()

@@ -54,6 +54,9 @@ cleared = table(100, str)
 cleared.clear()
 sets[5].clear()
 records = [{"name": n, "price": n, "stock": n} for n in range(500)]
+# The first ones' attributes of their own find room in the keys that the class shares, until these are full.
+for n in range(1, 41):
+    Point(-n)
 points = [Point(n) for n in range(300)]
 
 

@@ -54,7 +54,7 @@ started = numbers()
 next(started)
 functions = [lambda n=n: n for n in range(10)]
 big = bytes(bytearray([7] * (3 << 20)))
-many = [(n,) for n in range(90000)]
+many = [(n,) for n in range(20000)]
 compiled = {}
 exec(compile("made = [[n] for n in range(5)]", "generated \u20ac.py", "exec"), compiled)
 

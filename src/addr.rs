@@ -85,7 +85,7 @@ impl fmt::LowerHex for Addr {
 }
 
 /// A half-open range of target addresses.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct AddrRange {
     /// The first address inside.
     pub start: Addr,

@@ -119,7 +119,7 @@ fn trimmable_bytes(malloc: &Malloc, residency: &Residency) -> u64 {
 fn malloc_facts(malloc: &Malloc, residency: &Residency) -> MallocFacts {
     let sum = |ranges: &[AddrRange]| ranges.iter().map(|range| range.len()).sum();
     let arena = |arena: &Arena| MallocArenaFacts {
-        address: arena.at.to_string(),
+        address: arena.state.start.to_string(),
         is_main: arena.is_main,
         system_bytes: arena.system_bytes,
         used_bytes: arena.used_bytes(),

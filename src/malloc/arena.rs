@@ -11,7 +11,7 @@ use crate::target::memory::Memory;
 #[derive(Debug, Clone, Default)]
 pub struct Arena {
     /// Its `struct malloc_state`.
-    pub at: Addr,
+    pub state: AddrRange,
     /// Whether it is the main arena, which grows by `brk`.
     pub is_main: bool,
     /// Where its memory is.
@@ -87,9 +87,9 @@ fn main_arena(
     MainArena { bins, layout }: MainArena,
     budget: &Budget,
 ) -> Arena {
-    let at = bins - layout.bins;
+    let state = AddrRange::new(bins - layout.bins, layout.end(bins));
     let system_bytes = memory.u64(layout.system_mem(bins)).unwrap_or_default();
-    let mut arena = Arena { at, is_main: true, ..Arena::default() };
+    let mut arena = Arena { state, is_main: true, ..Arena::default() };
     let Some(top) = top(memory, bins, layout) else { return arena };
     let writable = |range: AddrRange| {
         let mapping = map.find(range.start);
@@ -137,9 +137,10 @@ fn thread_arena(
     let is_inside = |chunk: AddrRange| {
         regions.iter().any(|heap| heap.start < chunk.start && chunk.end <= heap.end)
     };
+    let range = AddrRange::new(state, layout.end(bins));
     // The first heap has the arena's state behind its header, and the blocks behind that.
     let header = heaps::header_bytes(state);
-    let behind_state = (layout.end(bins) + (ALIGNMENT - 1)).without_tag(ALIGNMENT - 1);
+    let behind_state = (range.end + (ALIGNMENT - 1)).without_tag(ALIGNMENT - 1);
     let pieces = regions.iter().map(|heap| {
         let first = if heap.contains(state) { behind_state } else { heap.start + header };
         AddrRange::new(first, heap.end)
@@ -151,7 +152,7 @@ fn thread_arena(
     }
     let lists = Lists { memory, is_inside, budget };
     let lists = lists.follow(bins, layout.fastbins(bins));
-    let mut arena = Arena { at: state, system_bytes, regions, pieces, ..Arena::default() };
+    let mut arena = Arena { state: range, system_bytes, regions, pieces, ..Arena::default() };
     fill(&mut arena, top, lists);
     Some(arena)
 }

@@ -117,7 +117,7 @@ fn an_arena_is_found_without_symbols_and_adds_up() {
     let malloc = found(&process());
     let [arena] = &malloc.arenas[..] else { panic!("{malloc:?}") };
     assert!(arena.is_main && arena.is_complete);
-    assert_eq!((arena.at, arena.system_bytes), (Addr(STATE), HEAP_BYTES));
+    assert_eq!((arena.state.start, arena.system_bytes), (Addr(STATE), HEAP_BYTES));
     assert_eq!((arena.used_bytes(), arena.free_bytes()), (0x150, HEAP_BYTES - 0x150));
     assert_eq!(malloc.allocator, Allocator::Glibc(None));
 }
@@ -191,6 +191,8 @@ fn every_address_of_a_block_in_use_leads_to_it_and_none_of_a_free_one() {
     for at in [0, 0x8, 0x108, 0x158, 0x160, 0x1000, HEAP_BYTES] {
         assert_eq!(around(&used, at), None, "{at:#x}");
     }
+    let own = [STATE, BINS, BINS + 127 * 16 + 48].map(|at| used.is_own(Addr(at)));
+    assert_eq!((own, used.is_own(Addr(STATE - 8))), ([true; 3], false));
     free_first(&words, 15);
     let mut used = UsedBlocks::find(&words, &found(&words));
     assert_eq!((around(&used, 0x80), around(&used, 0x120)), (None, Some((0x110, 0x158))));

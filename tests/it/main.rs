@@ -32,6 +32,7 @@ mod leaks;
 mod memory;
 mod native;
 mod native_memory;
+mod natives;
 mod nonblocking;
 mod offsets;
 mod opcodes;

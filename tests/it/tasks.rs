@@ -206,10 +206,7 @@ fn interpreter(python: &Python, args: &[&str], with_core: bool) -> Result<()> {
 #[test]
 fn tasks_of_c_and_of_python_code_are_what_asyncio_says_of_them() -> Result<()> {
     let mut failures = Vec::new();
-    let mut pythons = pythons::find(workspace())?;
-    // From 3.14 on asyncio's own answer leaves out what is behind generators; it is not compared yet.
-    pythons.retain(|python| python.version.1 < 14);
-    for python in pythons {
+    for python in pythons::find(workspace())? {
         for args in [&[][..], &["python"][..]] {
             // gcore inside of a private root would see other paths.
             let with_core = args.is_empty() && python.root.is_none();

@@ -11,7 +11,7 @@ use crate::support::pythons;
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// Some dependencies have C code, which `cargo check` compiles too.
 const C_COMPILER: &str = "aarch64-linux-gnu-gcc";
-/// Nothing of what is built is run, but for the build scripts.
+/// Nothing of what is built is run, but for build scripts and macros.
 const QUICKLY: (&str, &str) = ("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
 
 /// Compiles the library and the program, without linking.

@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::support::pythons::{self, Python};
-use crate::{apps, debian};
+use crate::{aarch64, apps, debian};
 
 /// Formatting, clippy and documentation.
 ///
@@ -34,6 +34,27 @@ pub(crate) fn lint(workspace: &Path) -> Result<()> {
 pub(crate) fn test(workspace: &Path) -> Result<()> {
     debian::fetch(workspace)?;
     apps::make(workspace)?;
+    run_tests(workspace)
+}
+
+/// All that CI does. Installing the real programs waits for the network and writes files most of the time, so that
+/// another architecture is compiled meanwhile.
+///
+/// # Errors
+/// If a part fails.
+pub(crate) fn ci(workspace: &Path) -> Result<()> {
+    lint(workspace)?;
+    debian::fetch(workspace)?;
+    std::thread::scope(|scope| {
+        let apps = scope.spawn(|| apps::make(workspace));
+        let checked = aarch64::check(workspace);
+        let made = apps.join().map_err(|_| anyhow!("making the environments panicked"))?;
+        checked.and(made)
+    })?;
+    run_tests(workspace)
+}
+
+fn run_tests(workspace: &Path) -> Result<()> {
     let found = pythons::find(workspace)?;
     let missing = pythons::missing(&found);
     ensure!(missing.is_empty(), "required interpreters are missing: {}", missing.join(" "));

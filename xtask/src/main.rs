@@ -74,11 +74,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Lint => cargo::lint(&workspace),
         Chore::Aarch64 => aarch64::check(&workspace),
         Chore::Test => cargo::test(&workspace),
-        Chore::Ci => {
-            cargo::lint(&workspace)?;
-            aarch64::check(&workspace)?;
-            cargo::test(&workspace)
-        }
+        Chore::Ci => cargo::ci(&workspace),
     }
 }
 

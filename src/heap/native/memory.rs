@@ -41,6 +41,11 @@ impl NativeMemory {
         Self { malloc: used, small: remainder.small }
     }
 
+    /// Whether a variable is one of the allocator itself, which holds no block that is in use.
+    pub(super) fn is_of_allocator(&self, at: Addr) -> bool {
+        self.malloc.is_own(at)
+    }
+
     /// The block that an address lies in.
     pub(super) fn around(&self, memory: &impl Memory, addr: Addr) -> Option<AddrRange> {
         let after = self.small.partition_point(|block| block.start <= addr);

@@ -111,7 +111,7 @@ impl<M: Memory> Search<'_, '_, M> {
         /// `PT_LOAD`, and `PF_W` in `p_flags`.
         const LOAD: u32 = 1;
         const WRITABLE: u32 = 2;
-        if self.surroundings.map.find(at)?.shared {
+        if self.surroundings.map.find(at)?.shared || self.surroundings.native.is_of_allocator(at) {
             return None;
         }
         let after = self.binaries.partition_point(|first| first.range.start <= at);

@@ -4,6 +4,7 @@ use super::CaptureError;
 use crate::addr::{Addr, AddrRange};
 use crate::target::maps::{Mapping, MemoryMap};
 use crate::target::process::Process;
+use crate::target::stat::Status;
 use nix::unistd::{SysconfVar, sysconf};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -60,13 +61,16 @@ enum Page {
 }
 
 impl Page {
-    fn of(entry: u64) -> Self {
+    /// By its entry in `/proc/PID/pagemap`. A page that the kernel moves to another place (to make huge
+    /// pages, at any moment) has the mark of a swapped one meanwhile: whoever reads it waits until it is there.
+    fn of(entry: u64, has_swap: bool) -> Self {
         let bit = |bit: u32| entry & (1 << bit) != 0;
         match (bit(63), bit(62), bit(58)) {
             (true, _, _) => Self::Present,
             // A guard is a marker where a swapped page would be, so both bits are set.
             (_, _, true) => Self::Guard,
-            (_, true, _) => Self::Swapped,
+            (_, true, _) if has_swap => Self::Swapped,
+            (_, true, _) => Self::Present,
             _ => Self::Untouched,
         }
     }
@@ -80,7 +84,7 @@ impl Plan {
         deadline: Option<Instant>,
     ) -> Result<Self, CaptureError> {
         let page_map = File::open(format!("/proc/{}/pagemap", process.pid())).ok();
-        let page_bytes = page_bytes();
+        let pages = Pages { map: page_map, bytes: page_bytes(), has_swap: has_swap(process.pid()) };
         let mut plan = Self::default();
         for mapping in map.iter().filter(|mapping| mapping.read) {
             if lost.iter().any(|lost| lost.contains(mapping.range.start)) {
@@ -92,7 +96,7 @@ impl Plan {
             } else if mapping.shared {
                 plan.put_off(mapping.range);
             } else {
-                plan.add_private(mapping, page_map.as_ref(), page_bytes, deadline)?;
+                plan.add_private(mapping, &pages, deadline)?;
             }
         }
         plan.close_gap();
@@ -106,8 +110,7 @@ impl Plan {
     fn add_private(
         &mut self,
         mapping: &Mapping,
-        page_map: Option<&File>,
-        page_bytes: u64,
+        pages: &Pages,
         deadline: Option<Instant>,
     ) -> Result<(), CaptureError> {
         let anonymous = mapping.is_anonymous();
@@ -121,13 +124,13 @@ impl Plan {
             if deadline.is_some_and(|deadline| Instant::now() > deadline) {
                 return Err(CaptureError::TooSlow);
             }
-            let pages = ((mapping.range.end - at) / page_bytes).clamp(1, LOOKUP_PAGES);
-            for page in pages_at(page_map, at, pages, page_bytes) {
+            let count = ((mapping.range.end - at) / pages.bytes).clamp(1, LOOKUP_PAGES);
+            for page in pages.at(at, count) {
                 if page != run.0 {
                     self.add_run(run, anonymous, blocks);
                     run = (page, AddrRange::new(at, at));
                 }
-                at = at + page_bytes;
+                at = at + pages.bytes;
                 run.1.end = at.min(mapping.range.end);
             }
         }
@@ -211,17 +214,36 @@ fn is_device(mapping: &Mapping) -> bool {
     })
 }
 
-/// Looks up pages; without an answer all of them count as present.
-fn pages_at(page_map: Option<&File>, at: Addr, count: u64, page_bytes: u64) -> Vec<Page> {
-    let len = usize::try_from(count).unwrap_or(1);
-    let mut entries = vec![0; len.saturating_mul(8)];
-    let offset = (at.0 / page_bytes).saturating_mul(8);
-    if page_map.is_some_and(|page_map| page_map.read_exact_at(&mut entries, offset).is_ok()) {
-        let (entries, _) = entries.as_chunks();
-        entries.iter().map(|&entry| Page::of(u64::from_le_bytes(entry))).collect()
-    } else {
-        vec![Page::Present; len]
+/// The pages of a process.
+struct Pages {
+    /// `/proc/PID/pagemap`.
+    map: Option<File>,
+    /// The size of a page.
+    bytes: u64,
+    /// Whether any of them is in swap.
+    has_swap: bool,
+}
+
+impl Pages {
+    /// Looks up some; without an answer all of them count as present.
+    fn at(&self, at: Addr, count: u64) -> Vec<Page> {
+        let len = usize::try_from(count).unwrap_or(1);
+        let mut entries = vec![0; len.saturating_mul(8)];
+        let offset = (at.0 / self.bytes).saturating_mul(8);
+        if self.map.as_ref().is_some_and(|map| map.read_exact_at(&mut entries, offset).is_ok()) {
+            let (entries, _) = entries.as_chunks();
+            let page = |&entry: &[u8; 8]| Page::of(u64::from_le_bytes(entry), self.has_swap);
+            entries.iter().map(page).collect()
+        } else {
+            vec![Page::Present; len]
+        }
     }
+}
+
+/// Whether a process has memory in swap, as far as the kernel says that.
+fn has_swap(pid: u32) -> bool {
+    let status = Status::read(&pid.to_string()).unwrap_or_default();
+    status.number("VmSwap").is_none_or(|kib| kib > 0)
 }
 
 /// The size of a page of this machine, in bytes.
@@ -273,10 +295,15 @@ mod tests {
 
     #[test]
     fn page_map_bits_are_told_apart() {
-        assert_eq!(Page::of(1 << 63 | 5), Page::Present);
-        assert_eq!(Page::of(1 << 62), Page::Swapped);
-        assert_eq!(Page::of(1 << 58), Page::Guard);
-        assert_eq!(Page::of(1 << 55 | 1 << 61), Page::Untouched);
+        for has_swap in [false, true] {
+            assert_eq!(Page::of(1 << 63 | 5, has_swap), Page::Present);
+            assert_eq!(Page::of(1 << 58, has_swap), Page::Guard);
+            assert_eq!(Page::of(1 << 62 | 1 << 58, has_swap), Page::Guard);
+            assert_eq!(Page::of(1 << 55 | 1 << 61, has_swap), Page::Untouched);
+        }
+        assert_eq!(Page::of(1 << 62, true), Page::Swapped);
+        // It is on its way from one place to another.
+        assert_eq!(Page::of(1 << 62, false), Page::Present);
     }
 
     #[test]
