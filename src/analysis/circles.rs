@@ -7,13 +7,15 @@
 
 use rustc_hash::FxHashMap;
 
-use super::collection::{Collection, uncollectable};
-use super::components::{Components, all_referents};
+use super::collection::Collection;
+use super::components::Components;
 use super::diff::bytes_of;
 use super::filter::Selection;
 use super::finalizers::{FinalizerKind, FinalizerRow, Finalizers};
+use super::grouping::Groups;
 use super::hanging::{hanging, speaker};
 use super::paths::{Step, circle_steps};
+use super::stuck::Stuck;
 use crate::graph::{EdgeLabel, HeapGraph, ObjectId, ShapeColumn, StringId};
 
 /// Whether a cycle is garbage.
@@ -94,6 +96,80 @@ pub fn cycles(
     selection: &Selection,
     hops: Hops,
 ) -> Vec<CycleGroup> {
+    found(graph, collection, selection, hops, |_| 0).remove(&0).unwrap_or_default()
+}
+
+/// Cycles whose first objects have something in common.
+#[derive(Clone, Debug)]
+pub struct CyclesOf {
+    /// What that is: a type, a module, what their paths begin with, a thread, a line.
+    pub name: String,
+    /// The cycles, in the order of [`cycles`].
+    pub cycles: Vec<CycleGroup>,
+}
+
+impl CyclesOf {
+    fn sum(&self, of: impl Fn(&CycleGroup) -> u64) -> u64 {
+        self.cycles.iter().map(of).fold(0, u64::saturating_add)
+    }
+
+    /// How many cycles there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.sum(|group| group.count)
+    }
+
+    /// How many objects are in them.
+    #[must_use]
+    pub fn objects(&self) -> u64 {
+        self.sum(|group| group.objects)
+    }
+
+    /// The shallow bytes of these.
+    #[must_use]
+    pub fn shallow_bytes(&self) -> u64 {
+        self.sum(|group| group.shallow_bytes)
+    }
+
+    /// What would be freed with them, as [`CycleGroup::retained_bytes`] counts it.
+    #[must_use]
+    pub fn retained_bytes(&self) -> u64 {
+        self.sum(|group| group.retained_bytes)
+    }
+}
+
+/// The same, those of each group of their first objects apart: groups with garbage first, most bytes
+/// first, those of code alone last.
+#[must_use]
+pub fn cycles_by(
+    graph: &HeapGraph,
+    collection: &Collection,
+    selection: &Selection,
+    hops: Hops,
+    groups: &Groups,
+) -> Vec<CyclesOf> {
+    let found = found(graph, collection, selection, hops, |object| groups.of(graph, object));
+    let named = |(key, cycles)| CyclesOf { name: groups.name(key).to_owned(), cycles };
+    let mut all: Vec<CyclesOf> = found.into_iter().map(named).collect();
+    all.sort_by(|a, b| {
+        let order = |of: &CyclesOf| {
+            let first = of.cycles.first();
+            let rank = first.map(|first| (first.state == State::Alive, first.is_code));
+            (rank, std::cmp::Reverse(of.retained_bytes()))
+        };
+        order(a).cmp(&order(b)).then_with(|| a.name.cmp(&b.name))
+    });
+    all
+}
+
+/// The cycles of each group of objects: `key` is that of the first object of a cycle.
+fn found(
+    graph: &HeapGraph,
+    collection: &Collection,
+    selection: &Selection,
+    hops: Hops,
+    key: impl Fn(ObjectId) -> usize,
+) -> FxHashMap<usize, Vec<CycleGroup>> {
     let components = Components::new(graph, |_| true);
     let is_cyclic = |object: ObjectId| {
         components.of(object).is_some_and(|number| components.is_cyclic(graph, number))
@@ -102,7 +178,8 @@ pub fn cycles(
     let held = hanging(graph, dead, |object| collection.is_freed(object));
     let stuck = Stuck::new(graph, collection);
     let finalizers = Finalizers::new(graph);
-    let mut groups: FxHashMap<(State, Vec<Step>), CycleGroup> = FxHashMap::default();
+    let mut groups: FxHashMap<usize, FxHashMap<(State, Vec<Step>), CycleGroup>> =
+        FxHashMap::default();
     for number in 0..u32::try_from(components.len()).unwrap_or(u32::MAX) {
         let members = components.members(number);
         if !members.iter().any(|&member| selection.has(member))
@@ -140,9 +217,14 @@ pub fn cycles(
             },
             is_code: state == State::Alive && is_code(graph, members),
         };
-        add(graph, &components, cycle, hops, &mut groups);
+        let groups = groups.entry(key(speaker)).or_default();
+        add(graph, &components, cycle, hops, groups);
     }
-    let mut groups: Vec<CycleGroup> = groups.into_values().collect();
+    groups.into_iter().map(|(key, groups)| (key, sorted(groups.into_values().collect()))).collect()
+}
+
+/// Garbage and uncollectable ones first, code last, most bytes first.
+fn sorted(mut groups: Vec<CycleGroup>) -> Vec<CycleGroup> {
     groups.sort_by_key(|group| {
         let bytes = std::cmp::Reverse(group.retained_bytes);
         (
@@ -245,57 +327,4 @@ fn is_code(graph: &HeapGraph, members: &[ObjectId]) -> bool {
     members.iter().any(|&member| is(member, "builtins.module"))
         || members.iter().all(|&member| is_builtin(member) || is_class(member))
             && members.iter().any(|&member| is_class(member) || is(member, "builtins.function"))
-}
-
-/// The objects that nothing holds, and that no collection frees all the same.
-struct Stuck {
-    stuck: Vec<bool>,
-}
-
-impl Stuck {
-    /// With all references counted, hidden ones too, what has none from outside of a cycle is held
-    /// by itself alone; if the collector would not free it, nothing ever does.
-    fn new(graph: &HeapGraph, collection: &Collection) -> Self {
-        let found = graph.found_references();
-        let mut alive = vec![false; graph.len()];
-        let mut left: Vec<ObjectId> = Vec::new();
-        let reach = |object: ObjectId, alive: &mut Vec<bool>, left: &mut Vec<ObjectId>| {
-            if let Some(flag) = alive.get_mut(object.index())
-                && !*flag
-            {
-                *flag = true;
-                left.push(object);
-            }
-        };
-        for root in &graph.roots {
-            reach(root.object, &mut alive, &mut left);
-        }
-        for object in graph.ids() {
-            if graph.unexplained_references(object, &found).is_none_or(|count| count > 0) {
-                reach(object, &mut alive, &mut left);
-            }
-        }
-        while let Some(object) = left.pop() {
-            for to in all_referents(graph, object) {
-                reach(to, &mut alive, &mut left);
-            }
-        }
-        let mut stuck: Vec<bool> =
-            graph.ids().map(|object| !alive.get(object.index()).copied().unwrap_or(true)).collect();
-        for object in graph.ids().filter(|&object| collection.is_freed(object)) {
-            if let Some(flag) = stuck.get_mut(object.index()) {
-                *flag = false;
-            }
-        }
-        for object in uncollectable(graph).into_iter().chain(collection.kept()) {
-            if let Some(flag) = stuck.get_mut(object.index()) {
-                *flag = true;
-            }
-        }
-        Self { stuck }
-    }
-
-    fn is_stuck(&self, object: ObjectId) -> bool {
-        self.stuck.get(object.index()).copied().unwrap_or_default()
-    }
 }

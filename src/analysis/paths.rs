@@ -11,19 +11,22 @@
 
 mod beginnings;
 pub(super) mod grouping;
+mod held_group;
 mod names;
 pub(super) mod speakers;
 pub(super) mod steps;
 mod tree;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::collection::Collection;
 use super::components::Components;
 use super::diff::bytes_of;
+use super::grouping::Groups;
 use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind};
 pub use beginnings::Beginnings;
 use grouping::Grouping;
+pub use held_group::HeldGroup;
 pub use names::name_of;
 pub use steps::{HeldBy, Origin, Path, PathRoot, Step, circle_steps};
 use steps::{RawStep, fold, step};
@@ -276,6 +279,31 @@ impl Paths {
     ) -> Vec<HeldBy> {
         let groups = self.group(graph, objects);
         groups.into_iter().map(|held| self.with_cycle(graph, held)).collect()
+    }
+
+    /// The same for each group of the objects: the group with most bytes first.
+    #[must_use]
+    pub fn holders_by(
+        &self,
+        graph: &HeapGraph,
+        objects: impl IntoIterator<Item = ObjectId>,
+        groups: &Groups,
+    ) -> Vec<HeldGroup> {
+        let weighed = objects.into_iter().map(|object| (object, bytes_of(graph, object)));
+        let ways = Grouping::new(self, graph, |_| false);
+        let mut found: Vec<HeldGroup> = Vec::new();
+        let mut places: FxHashMap<usize, usize> = FxHashMap::default();
+        for (group, held) in ways.keyed(weighed, |object| groups.of(graph, object)) {
+            let place = *places.entry(group).or_insert_with(|| {
+                found.push(HeldGroup::named(groups.name(group)));
+                found.len() - 1
+            });
+            if let Some(found) = found.get_mut(place) {
+                found.add(self.with_cycle(graph, held));
+            }
+        }
+        found.sort_by_key(|group| std::cmp::Reverse((group.bytes, group.objects)));
+        found
     }
 
     /// A way with the cycle that keeps it, if no root does.

@@ -2,7 +2,9 @@
 //! garbage.
 
 use super::collection::Collection;
+use super::filter::Selection;
 use super::garbage::Garbage;
+use super::grouping::Groups;
 use super::lookup::{LookupError, find_type};
 use super::paths::{HeldBy, Paths};
 use crate::graph::{HeapGraph, ObjectId};
@@ -65,26 +67,37 @@ pub struct Outcome {
     pub held_by: Vec<HeldBy>,
 }
 
-/// Holds a heap to rules. A type that has no objects has none of them: that is no error.
+/// A heap, and which of its objects count.
+#[derive(Clone, Copy)]
+pub struct Meant<'a> {
+    /// The heap.
+    pub graph: &'a HeapGraph,
+    /// The objects that count.
+    pub selection: &'a Selection,
+}
+
+/// Holds the objects that are meant of a heap to rules. A type that has no objects has none of them:
+/// that is no error.
 ///
 /// # Errors
 /// A name fits several types.
 pub fn check(
-    graph: &HeapGraph,
-    baseline: Option<&HeapGraph>,
+    heap: Meant<'_>,
+    baseline: Option<Meant<'_>>,
     rules: &[Rule],
 ) -> Result<Vec<Outcome>, LookupError> {
+    let Meant { graph, selection } = heap;
     let mut outcomes = Vec::with_capacity(rules.len());
     // Both cost a walk over the heap, so only if a rule needs them.
     let mut paths = None;
     for rule in rules {
         let (found, objects) = match rule {
             Rule::Max { type_name, .. } => {
-                let objects = objects_of(graph, type_name)?;
+                let objects = objects_of(heap, type_name)?;
                 (objects.len() as u64, objects)
             }
             Rule::MaxGrowth { type_name, .. } => {
-                let objects = objects_of(graph, type_name)?;
+                let objects = objects_of(heap, type_name)?;
                 let before = match baseline {
                     Some(baseline) => objects_of(baseline, type_name)?.len() as u64,
                     None => 0,
@@ -93,8 +106,11 @@ pub fn check(
             }
             Rule::MaxGarbage { .. } => {
                 let collection = Collection::new(graph);
-                let bytes = Garbage::new(graph, &collection).bytes();
-                (bytes, collection.unreachable)
+                let types = Groups::by_type(graph);
+                let bytes = Garbage::grouped(graph, &collection, &types, selection).bytes();
+                let mut objects = collection.unreachable;
+                objects.retain(|&object| selection.has(object));
+                (bytes, objects)
             }
         };
         let holds = found <= rule.limit();
@@ -110,10 +126,11 @@ pub fn check(
     Ok(outcomes)
 }
 
-/// The objects of a type; none if there is no such type.
-fn objects_of(graph: &HeapGraph, type_name: &str) -> Result<Vec<ObjectId>, LookupError> {
+/// The objects of a type that are meant; none if there is no such type.
+fn objects_of(heap: Meant<'_>, type_name: &str) -> Result<Vec<ObjectId>, LookupError> {
+    let Meant { graph, selection } = heap;
     match find_type(graph, type_name) {
-        Ok(found) => Ok(found.objects(graph).collect()),
+        Ok(found) => Ok(found.objects(graph).filter(|&object| selection.has(object)).collect()),
         Err(LookupError::NoType { .. }) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -150,12 +167,30 @@ mod tests {
         let garbage = |bytes| Rule::MaxGarbage { bytes };
         let unknown = Rule::Max { type_name: "Nothing".to_owned(), objects: 0 };
         let rules = [max(5), max(4), growth(2), growth(1), garbage(1000), garbage(999), unknown];
-        let outcomes = check(&graph, Some(&before), &rules).unwrap();
+        let all = Selection::all();
+        let heap = |graph| Meant { graph, selection: &all };
+        let outcomes = check(heap(&graph), Some(heap(&before)), &rules).unwrap();
         let told: Vec<_> = outcomes.iter().map(|outcome| (outcome.found, outcome.holds)).collect();
         assert_eq!(
             told,
             [(5, true), (5, false), (2, true), (2, false), (1000, true), (1000, false), (0, true)]
         );
         assert!(outcomes.iter().all(|outcome| outcome.holds == outcome.held_by.is_empty()));
+    }
+
+    #[test]
+    fn only_what_is_meant_counts_in_both_heaps() {
+        let (graph, before) = (heap(5), heap(3));
+        let low = |graph: &HeapGraph| {
+            Selection::of(graph, |object| (0x1000..0x10c0).contains(&graph.addr(object).0))
+        };
+        let (now, then) = (low(&graph), low(&before));
+        let growth = Rule::MaxGrowth { type_name: "Session".to_owned(), objects: 0 };
+        let rules = [max(3), max(2), growth, Rule::MaxGarbage { bytes: 0 }];
+        let heap = Meant { graph: &graph, selection: &now };
+        let baseline = Meant { graph: &before, selection: &then };
+        let outcomes = check(heap, Some(baseline), &rules).unwrap();
+        let told: Vec<_> = outcomes.iter().map(|outcome| (outcome.found, outcome.holds)).collect();
+        assert_eq!(told, [(3, true), (3, false), (0, true), (0, true)]);
     }
 }

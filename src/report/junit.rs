@@ -38,7 +38,8 @@ fn status(outcome: &Outcome) -> TestCaseStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::verdict::{Rule, check};
+    use crate::analysis::Selection;
+    use crate::analysis::verdict::{Meant, Rule, check};
     use crate::graph::{GraphBuilder, RootKind};
 
     #[test]
@@ -50,7 +51,8 @@ mod tests {
         builder.item(cache, 0, session);
         let max = |objects| Rule::Max { type_name: "app.Session".to_owned(), objects };
         let graph = builder.build();
-        let xml = document(&check(&graph, None, &[max(1), max(0)]).unwrap()).unwrap();
+        let meant = Meant { graph: &graph, selection: &Selection::all() };
+        let xml = document(&check(meant, None, &[max(1), max(0)]).unwrap()).unwrap();
         let report = Report::deserialize_from_str(&xml).unwrap();
         let suite = &report.test_suites[0];
         assert_eq!((suite.tests, suite.failures), (2, 1), "{xml}");

@@ -23,15 +23,15 @@ pub fn default_name(facts: &Facts) -> String {
     format!("pyheap-{program}.{}.{}.parquet", facts.process.pid, utc(facts.taken_at))
 }
 
-/// `NAME.<pid>.parquet` for `NAME.parquet`: the file of one process of several.
+/// `NAME.<pid>.parquet` for `NAME.parquet`: the file of one process of several. An ending in two parts
+/// (`.pb.gz`) stays whole.
 #[must_use]
 pub fn numbered(file: &Path, pid: u32) -> PathBuf {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let name = match file.extension() {
-        Some(extension) => format!("{stem}.{pid}.{}", extension.to_string_lossy()),
-        None => format!("{stem}.{pid}"),
-    };
-    file.with_file_name(name)
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let whole = name.strip_suffix(".gz").unwrap_or(&name);
+    let dot = whole.rfind('.').filter(|&dot| dot > 0).unwrap_or(whole.len());
+    let (stem, ending) = name.split_at(dot);
+    file.with_file_name(format!("{stem}.{pid}{ending}"))
 }
 
 /// Seconds since 1970 as `20260801T093015Z`. What is no time (negative, not a number, after the
@@ -85,6 +85,20 @@ mod tests {
         facts.process.executable = String::new();
         facts.taken_at = f64::NAN;
         assert_eq!(default_name(&facts), "pyheap-python.4242.19700101T000000Z.parquet");
+    }
+
+    #[test]
+    fn the_file_of_one_process_of_several_keeps_its_ending() {
+        for (file, numbered) in [
+            ("/tmp/a.parquet", "/tmp/a.7.parquet"),
+            ("a.b.parquet", "a.b.7.parquet"),
+            ("a.pb.gz", "a.7.pb.gz"),
+            ("a.gz", "a.7.gz"),
+            ("a", "a.7"),
+            (".hidden", ".hidden.7"),
+        ] {
+            assert_eq!(super::numbered(Path::new(file), 7), Path::new(numbered), "{file}");
+        }
     }
 
     #[test]

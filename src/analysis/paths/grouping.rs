@@ -66,28 +66,35 @@ impl<'a, B: Fn(ObjectId) -> bool> Grouping<'a, B> {
 
     /// The ways of some objects, each with its weight in bytes: most bytes first, then most objects.
     pub(in crate::analysis) fn group(
-        mut self,
+        self,
         objects: impl IntoIterator<Item = (ObjectId, u64)>,
     ) -> Vec<HeldBy> {
-        let mut groups: FxHashMap<u32, (u64, u64, ObjectId)> = FxHashMap::default();
+        let keyed = self.keyed(objects, |_| 0).into_iter();
+        keyed.map(|(_, held)| held).collect()
+    }
+
+    /// The same, objects with different keys apart: each way with the key of its objects.
+    pub(super) fn keyed(
+        mut self,
+        objects: impl IntoIterator<Item = (ObjectId, u64)>,
+        key: impl Fn(ObjectId) -> usize,
+    ) -> Vec<(usize, HeldBy)> {
+        let mut groups: FxHashMap<(usize, u32), (u64, u64, ObjectId)> = FxHashMap::default();
         for (object, weight) in objects {
             let way = self.way(object);
-            let (count, bytes, _) = groups.entry(way).or_insert((0, 0, object));
+            let (count, bytes, _) = groups.entry((key(object), way)).or_insert((0, 0, object));
             *count += 1;
             *bytes = bytes.saturating_add(weight);
         }
-        let mut groups: Vec<(u32, (u64, u64, ObjectId))> = groups.into_iter().collect();
-        groups.sort_by_key(|&(way, (count, bytes, example))| {
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_by_key(|&((_, way), (count, bytes, example))| {
             (std::cmp::Reverse((bytes, count)), example, way)
         });
         groups
             .into_iter()
-            .map(|(way, (objects, bytes, example))| HeldBy {
-                path: self.path(way, example),
-                objects,
-                bytes,
-                example,
-                cycle: Vec::new(),
+            .map(|((key, way), (objects, bytes, example))| {
+                let path = self.path(way, example);
+                (key, HeldBy { path, objects, bytes, example, cycle: Vec::new() })
             })
             .collect()
     }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::read::ReadArgs;
+use super::read::{ReadArgs, SelectArgs};
 use super::values::{bytes, type_limit};
 use crate::analysis::verdict::Rule;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A type without objects has none of them: that is no error.\n\nExamples:\n  pyheap check -p 4242 --max app.Session=1000\n  pyheap check -p 4242 before.parquet --max-growth Session=0 --max-garbage 50M\n  pyheap check -p 4242 --max app.Session=1000 --junit heap.xml"
+    after_help = "A type without objects has none of them: that is no error.\n\nExamples:\n  pyheap check -p 4242 --max app.Session=1000\n  pyheap check -p 4242 before.parquet --max-growth Session=0 --max-garbage 50M\n  pyheap check -p 4242 --max app.Session=1000 --junit heap.xml\n  pyheap check -p 4242 --max dict=1000 --where 'retained>=1M and root=module'"
 )]
 pub(crate) struct CheckArgs {
     /// A snapshot file, unless -p or -c is given; then a snapshot file from before
@@ -28,6 +28,8 @@ pub(crate) struct CheckArgs {
     /// Write the verdicts as JUnit XML too, one test case a rule (a file of an earlier run is replaced)
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }

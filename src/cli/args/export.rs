@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::read::{CaptureArgs, SelectArgs, SourceArgs};
+use super::read::{CaptureArgs, SelectArgs, SourceArgs, TreeArgs};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pyheap export -p 4242 --format heapsnapshot -o app.heapsnapshot   Chrome: Memory, Load profile\n  pyheap export before.parquet -o app.pb.gz                         go tool pprof -http : app.pb.gz\n  pyheap export before.parquet -o held.svg --where type=DataFrame   who holds the bytes, as a flame graph\n  pyheap export before.parquet --format dot | dot -Tsvg > holders.svg\n  pyheap export recording.parquet -o growth.pb.gz                   the lines that grew\n\nWithout --format it follows from the ending of the file. docs/export.md tells what each is for."
+    after_help = "Examples:\n  pyheap export -p 4242 --format heapsnapshot -o app.heapsnapshot   Chrome: Memory, Load profile\n  pyheap export before.parquet -o app.pb.gz                         go tool pprof -http : app.pb.gz\n  pyheap export before.parquet -o held.svg --where type=DataFrame   who holds the bytes, as a flame graph\n  pyheap export before.parquet --format dot | dot -Tsvg > holders.svg\n  pyheap export recording.parquet -o growth.pb.gz                   the lines that grew\n  pyheap export -p 4242 -s -o held.svg                              of each worker: held.<pid>.svg\n\nWithout --format it follows from the ending of the file. docs/export.md tells what each is for."
 )]
 pub(crate) struct ExportArgs {
     /// A snapshot file (or a recording), unless -p or -c is given
@@ -29,6 +29,8 @@ pub(crate) struct ExportArgs {
     /// Of a recording: the growth when memory was highest, not what is left of it
     #[arg(long)]
     pub(crate) peak: bool,
+    #[command(flatten)]
+    pub(crate) tree: TreeArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use super::read::{GroupKey, ReadArgs, SelectArgs, TreeArgs};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pyheap why -p 4242 DataFrame\n  pyheap why before.parquet 0x7f3a5c1b2e40 --raw\n  pyheap why -p 4242 --where 'type=app.* and retained>=1M'"
+    after_help = "Examples:\n  pyheap why -p 4242 DataFrame\n  pyheap why before.parquet 0x7f3a5c1b2e40 --raw\n  pyheap why -p 4242 --where 'type=app.* and retained>=1M'\n  pyheap why -p 4242 DataFrame --by thread"
 )]
 pub(crate) struct WhyArgs {
     /// A snapshot file, unless -p or -c is given; then a type, by the last parts of its name, or an
@@ -16,6 +16,9 @@ pub(crate) struct WhyArgs {
     /// Show every object on the way, dictionaries of instances too (of an address)
     #[arg(long)]
     pub(crate) raw: bool,
+    /// What is told together: the ways of each group apart
+    #[arg(long, value_enum, value_name = "KEY")]
+    pub(crate) by: Option<GroupKey>,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]
@@ -57,7 +60,9 @@ pub(crate) struct RetainedArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  pyheap cycles -p 4242\n  pyheap cycles before.parquet --raw")]
+#[command(
+    after_help = "Examples:\n  pyheap cycles -p 4242\n  pyheap cycles before.parquet --raw\n  pyheap cycles -p 4242 --by module"
+)]
 pub(crate) struct CyclesArgs {
     /// A snapshot file, unless -p or -c is given
     #[arg(value_name = "SOURCE", num_args = 0..)]
@@ -65,6 +70,9 @@ pub(crate) struct CyclesArgs {
     /// Show every object of a cycle, dictionaries of instances too
     #[arg(long)]
     pub(crate) raw: bool,
+    /// What is told together, by the object at which a cycle is named first
+    #[arg(long, value_enum, value_name = "KEY")]
+    pub(crate) by: Option<GroupKey>,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]

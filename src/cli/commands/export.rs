@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::worker_tree;
 use crate::analysis::retained::{self, Cut};
-use crate::analysis::{Dominators, HeldTree, Paths, Selection};
+use crate::analysis::{Dominators, Filter, HeldTree, Paths, Selection};
 use crate::cli::args::{ExportArgs, Format};
 use crate::cli::{Context, operands, selecting};
 use crate::error::Error;
@@ -17,7 +18,7 @@ use crate::report::dot::{self, Picture};
 use crate::report::json::objects::ObjectJson;
 use crate::report::profile::Profile;
 use crate::report::{csv, flame, folded, heapsnapshot, json, pprof};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 use crate::source::Source;
 
 /// What a picture of holders has: objects of at least a thousandth of the heap, a few levels.
@@ -36,6 +37,13 @@ pub(super) fn run(args: &ExportArgs, context: &mut Context<'_>) -> Result<(), Er
     if format == Format::Heapsnapshot && filter.is_some() {
         let hint = "pprof, flamegraph, folded, dot, csv and jsonl have a part of a heap";
         return Err(Error::usage("a heapsnapshot is of a whole heap: no --where", Some(hint)));
+    }
+    if let (Source::Pid(root), true) = (&source, args.tree.subprocesses) {
+        let Some(file) = file else {
+            let hint = "-o NAME.ENDING writes NAME.<pid>.ENDING";
+            return Err(Error::usage("each process gets a file of its own", Some(hint)));
+        };
+        return of_tree(*root, args, format, (file, filter.as_ref()), context);
     }
     // A snapshot takes long, and may stop somebody's process: not for a name that is taken.
     if let Some(file) = file
@@ -58,14 +66,8 @@ pub(super) fn run(args: &ExportArgs, context: &mut Context<'_>) -> Result<(), Er
     let mut anomalies = 0;
     let mut write = |out: &mut dyn Write| {
         let mut snapshot = backend.load(&source, &args.capture.options())?;
-        if !args.capture.options().values {
-            // The file may have more than is wanted here.
-            snapshot.graph.values.clear();
-        }
         anomalies = snapshot.graph.anomalies.iter().map(|anomaly| anomaly.count).sum();
-        let Snapshot { facts, graph } = &snapshot;
-        let selection = selecting::selection(filter.as_ref(), graph, facts)?;
-        of_heap(out, args, format, (facts, graph), &selection)
+        of_snapshot(out, args, format, &mut snapshot, filter.as_ref())
     };
     match file {
         Some(file) => backend.create(file, args.force, &mut write)?,
@@ -73,6 +75,42 @@ pub(super) fn run(args: &ExportArgs, context: &mut Context<'_>) -> Result<(), Er
     }
     written(format, file, context)?;
     if context.strict && anomalies > 0 { Err(Error::Anomalies(anomalies)) } else { Ok(()) }
+}
+
+/// A file for each process of a tree.
+fn of_tree(
+    root: u32,
+    args: &ExportArgs,
+    format: Format,
+    (file, filter): (&Path, Option<&Filter>),
+    context: &mut Context<'_>,
+) -> Result<(), Error> {
+    if !args.force {
+        worker_tree::check_files(root, file, context)?;
+    }
+    let one = |mut snapshot: Snapshot, context: &mut Context<'_>| {
+        let file = snapshot::numbered(file, snapshot.facts.process.pid);
+        let mut write = |out: &mut dyn Write| of_snapshot(out, args, format, &mut snapshot, filter);
+        context.backend.create(&file, args.force, &mut write)?;
+        written(format, Some(&file), context)
+    };
+    worker_tree::each(root, &args.capture.options(), context, one)?.result
+}
+
+fn of_snapshot(
+    out: &mut dyn Write,
+    args: &ExportArgs,
+    format: Format,
+    snapshot: &mut Snapshot,
+    filter: Option<&Filter>,
+) -> Result<(), Error> {
+    if !args.capture.options().values {
+        // The file may have more than is wanted here.
+        snapshot.graph.values.clear();
+    }
+    let Snapshot { facts, graph } = snapshot;
+    let selection = selecting::selection(filter, graph, facts)?;
+    of_heap(out, args, format, (facts, graph), &selection)
 }
 
 /// The format that was asked for, or that the file's ending means.

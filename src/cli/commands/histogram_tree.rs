@@ -22,13 +22,8 @@ pub(super) fn report(
     output: Option<&Output<'_>>,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
-    // Known before a target is stopped, so told before one is.
     if let Some(output) = output.filter(|output| !output.force) {
-        let files = context.backend.process_tree(root).into_iter();
-        let mut files = files.map(|pid| snapshot::numbered(output.file, pid));
-        if let Some(file) = files.find(|file| file.exists()) {
-            return Err(Error::Exists(file));
-        }
+        worker_tree::check_files(root, output.file, context)?;
     }
     let mut documents = Vec::new();
     let mut members = Vec::new();

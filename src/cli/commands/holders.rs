@@ -3,13 +3,15 @@
 use super::worker_tree;
 use crate::analysis::garbage::Garbage;
 use crate::analysis::{
-    Collection, CycleGroup, Groups, HeldBy, Hops, Paths, Selection, State, cycles, lookup,
+    Collection, CycleGroup, Groups, HeldBy, Hops, Paths, Selection, State, cycles, cycles_by,
+    lookup,
 };
 use crate::cli::args::{CyclesArgs, GarbageArgs, GroupKey, WhyArgs};
 use crate::cli::{Context, operands, selecting};
 use crate::error::Error;
 use crate::graph::{HeapGraph, ObjectId};
-use crate::report::json::garbage::{CyclesJson, GarbageJson};
+use crate::report::json::cycles::{CyclesByJson, CyclesJson};
+use crate::report::json::garbage::GarbageJson;
 use crate::report::json::why::WhyJson;
 use crate::report::{csv, json, text};
 use crate::snapshot::Snapshot;
@@ -36,14 +38,30 @@ pub(super) fn why(args: &WhyArgs, context: &mut Context<'_>) -> Result<(), Error
     let selection = selecting::selection(filter.as_ref(), graph, facts)?;
     objects.retain(|&object| selection.has(object));
     let paths = Paths::new(graph);
+    let layout = context.layout(&args.read.output);
+    let groups = match args.by {
+        None => None,
+        Some(key) => {
+            let groups = selecting::groups(key, graph, facts)?;
+            let found = paths.holders_by(graph, objects.iter().copied(), &groups);
+            if !args.read.output.json {
+                text::why::write_groups(context.out, facts, graph, &name, &found, &layout)?;
+                return context.check(graph);
+            }
+            Some((selecting::by(key), found))
+        }
+    };
     let held_by = match objects.as_slice() {
         &[single] => vec![alone(graph, &paths, single, args.raw)],
         _ => paths.holders(graph, objects),
     };
     if args.read.output.json {
-        json::write(context.out, "why", WhyJson::new(facts, graph, &held_by))?;
+        let mut document = WhyJson::new(facts, graph, &held_by);
+        if let Some((by, groups)) = &groups {
+            document = document.with_groups(facts, graph, *by, groups);
+        }
+        json::write(context.out, "why", document)?;
     } else {
-        let layout = context.layout(&args.read.output);
         text::why::write(context.out, facts, graph, &name, &held_by, &layout)?;
     }
     context.check(graph)
@@ -80,12 +98,24 @@ pub(super) fn cycles_of(args: &CyclesArgs, context: &mut Context<'_>) -> Result<
     let (facts, graph) = (&snapshot.facts, &snapshot.graph);
     let hops = if args.raw { Hops::All } else { Hops::Folded };
     let selection = selecting::selection(filter.as_ref(), graph, facts)?;
-    let groups = cycles(graph, &Collection::new(graph), &selection, hops);
+    let collection = Collection::new(graph);
+    let layout = context.layout(&args.read.output);
+    let Some(key) = args.by else {
+        let found = cycles(graph, &collection, &selection, hops);
+        if args.read.output.json {
+            json::write(context.out, "cycles", CyclesJson::new(facts, graph, &found))?;
+        } else {
+            text::cycles::write(context.out, facts, &found, &layout)?;
+        }
+        return context.check(graph);
+    };
+    let groups = selecting::groups(key, graph, facts)?;
+    let found = cycles_by(graph, &collection, &selection, hops, &groups);
     if args.read.output.json {
-        json::write(context.out, "cycles", CyclesJson::new(facts, graph, &groups))?;
+        let document = CyclesByJson::new(facts, graph, selecting::by(key), &found);
+        json::write(context.out, "cycles", document)?;
     } else {
-        let layout = context.layout(&args.read.output);
-        text::cycles::write(context.out, facts, &groups, &layout)?;
+        text::cycles::write_groups(context.out, facts, &found, &layout)?;
     }
     context.check(graph)
 }

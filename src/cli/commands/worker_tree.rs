@@ -1,11 +1,13 @@
 //! `-s`: a process and all its descendants, one after the other. What is left out is said; the others
 //! go on.
 
+use std::path::Path;
+
 use crate::cli::Context;
 use crate::error::Error;
 use crate::report::json;
 use crate::report::json::processes::{LeftOut, MemberJson, TreeJson};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 use crate::source::{Options, Source};
 
 /// What came of a tree.
@@ -99,6 +101,19 @@ pub(super) fn documents(
         json::write(context.out, command, TreeJson { processes, left_out })?;
     }
     Ok(result)
+}
+
+/// Refuses a name for the files of a tree of which one is taken: before a target is stopped for it.
+///
+/// # Errors
+/// A file is there.
+pub(super) fn check_files(root: u32, file: &Path, context: &Context<'_>) -> Result<(), Error> {
+    let files = context.backend.process_tree(root).into_iter();
+    let mut files = files.map(|pid| snapshot::numbered(file, pid));
+    match files.find(|file| file.exists()) {
+        Some(file) => Err(Error::Exists(file)),
+        None => Ok(()),
+    }
 }
 
 /// Whether an exit code says that there is nothing to be read: no Python, or no longer there.

@@ -89,6 +89,16 @@ fn no_value_is_written_that_was_not_asked_for() {
 }
 
 #[test]
+fn each_process_of_a_tree_has_a_file_of_its_own() {
+    let (_, err, code) = pyheap("export -p 7 -s --format folded");
+    assert_eq!((code, err.contains("-o NAME.ENDING writes NAME.<pid>.ENDING")), (2, true), "{err}");
+    // There is no disk here: the first file that is to be made is the answer.
+    let (_, err, code) = pyheap("export -p 7 -s -o held.pb.gz");
+    assert_eq!((code, err.contains("held.7.pb.gz")), (1, true), "{err}");
+    assert_eq!(pyheap("export old.parquet -s --format folded").2, 2);
+}
+
+#[test]
 fn a_recording_has_stacks_and_nothing_else() {
     let (out, err, code) = pyheap("export recording.parquet --format folded");
     assert_eq!(code, 0, "{err}");

@@ -3,6 +3,7 @@
 
 use super::{DecodeError, EdgeSink, Label, Objects, Sight, TypeInfo};
 use crate::addr::Addr;
+use crate::cpython::layout::structures::StgInfo;
 use crate::target::memory::Memory;
 
 /// Where a description keeps what it allocated.
@@ -113,5 +114,15 @@ impl<M: Memory> Objects<'_, M> {
             bytes = bytes.saturating_add(fields.saturating_mul(8));
         }
         Ok(bytes)
+    }
+
+    /// A type of `ctypes`: from 3.13 on the metatype has a `__sizeof__` of its own.
+    pub(super) fn ctypes_type_size(&self, object: Addr, ty: &TypeInfo) -> Result<u64, DecodeError> {
+        let StgInfo { format, ndim, ffi_type_pointer, length, .. } = self.layout.at.stg_info;
+        let buffers = StgBuffers { format, ndim, ffi_type_pointer, length };
+        match self.stg_info(object, ty) {
+            Some(info) => Ok(ty.tp_basicsize + self.stg_extra_bytes(info, &buffers)?),
+            None => self.type_size(object),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Dictionaries and their keys (`Objects/dictobject.c`).
 
+use super::size::POINTER;
 use super::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
 use crate::addr::Addr;
 use crate::cpython::layout::features::DictKeys;
@@ -299,6 +300,28 @@ impl<M: Memory> Objects<'_, M> {
             node = self.memory.addr(node + at.ordered_dict_node.next)?;
         }
         Ok(count)
+    }
+
+    /// `_PyDict_SizeOf` (`Objects/dictobject.c`).
+    pub(super) fn dict_size(&self, object: Addr, basic: u64) -> Result<u64, DecodeError> {
+        let at = &self.layout.at.dict;
+        let keys = self.dict_keys(self.memory.addr(object + at.ma_keys)?)?;
+        let mut size = basic;
+        if !self.memory.addr(object + at.ma_values)?.is_null() {
+            size += self.split_capacity(&keys) * POINTER;
+        }
+        if keys.refcnt == 1 {
+            size += keys.bytes;
+        }
+        Ok(size)
+    }
+
+    /// How many values a split table has room for.
+    fn split_capacity(&self, keys: &DictKeysView) -> u64 {
+        match self.layout.has.dict_keys {
+            DictKeys::Sized => (keys.size << 1) / 3,
+            DictKeys::Log2 => keys.usable + keys.nentries,
+        }
     }
 }
 

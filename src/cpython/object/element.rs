@@ -1,5 +1,6 @@
 //! `xml.etree.ElementTree.Element` (`Modules/_elementtree.c`).
 
+use super::size::POINTER;
 use super::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
 use crate::addr::Addr;
 use crate::target::memory::Memory;
@@ -30,5 +31,19 @@ impl<M: Memory> Objects<'_, M> {
         self.words(children, len, "the children of an Element", |nth, child| {
             sink.in_run(Sight::Visited, child, Run::Items, nth);
         })
+    }
+
+    /// `element.__sizeof__` (`Modules/_elementtree.c`).
+    pub(super) fn element_size(&self, object: Addr, basic: u64) -> Result<u64, DecodeError> {
+        let at = &self.layout.at.element_extra;
+        let Some(extra) = self.reference(object + self.layout.at.element.extra)? else {
+            return Ok(basic);
+        };
+        let children = self.memory.addr(extra + at.children)?;
+        let allocated = match children == extra + at.inline_children {
+            true => 0,
+            false => self.memory.u64(extra + at.allocated)?,
+        };
+        Ok(basic.saturating_add(at.sizeof).saturating_add(allocated.saturating_mul(POINTER)))
     }
 }

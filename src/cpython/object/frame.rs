@@ -1,6 +1,7 @@
 //! Frames: frame objects up to 3.10, `_PyInterpreterFrame`s from 3.11 on, and the locals in them
 //! (`Objects/frameobject.c`, `Python/frame.c`).
 
+use super::size::POINTER;
 use super::{DecodeError, EdgeSink, Label, Name, Objects, Run, Sight};
 use crate::addr::Addr;
 use crate::cpython::layout::features::Frames;
@@ -311,6 +312,24 @@ impl<M: Memory> Objects<'_, M> {
     /// The bytes of the structure of a frame object without what the frame itself takes.
     pub(super) fn frame_object_base(&self) -> u64 {
         self.layout.at.frame_object._f_frame_data.unwrap_or(OBJECT_SIZE)
+    }
+
+    /// `frame.__sizeof__` (`Objects/frameobject.c`).
+    pub(super) fn frame_size(&self, object: Addr) -> Result<u64, DecodeError> {
+        let at = &self.layout.at;
+        match (at.frame_object.f_frame, at.interpreter_frame.localsplus) {
+            (Some(f_frame), Some(localsplus)) => {
+                let frame = self.memory.addr(object + f_frame)?;
+                let code = self.frame(frame)?.code;
+                let slots = self.frame_slots(code)?;
+                Ok(self.frame_object_base() + localsplus + slots * POINTER)
+            }
+            _ => {
+                let code = self.memory.addr(object + at.frame_object.f_code.unwrap_or(0))?;
+                let slots = self.frame_slots(code)?;
+                Ok((at.frame_object.sizeof + slots * POINTER).saturating_sub(POINTER))
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::addr::Addr;
 use crate::cpython::layout::features::{
     HAVE_GC, LongLength, MANAGED_DICT, MANAGED_WEAKREF, PreHeader,
 };
-use crate::cpython::layout::structures::{StgDict, StgInfo};
+use crate::cpython::layout::structures::StgDict;
 use crate::cpython::layout::{OB_SIZE, OBJECT_SIZE};
 use crate::target::memory::Memory;
 
@@ -23,14 +23,14 @@ pub struct Size {
     pub estimated: bool,
 }
 
+/// The size of a word, in bytes.
+pub(super) const POINTER: u64 = 8;
 /// The size of a digit of an `int`.
 const DIGIT: u64 = 4;
 /// The size of a bytes object without its contents, as `sys.getsizeof(b'')` says.
-const EMPTY_BYTES: u64 = 33;
+pub(super) const EMPTY_BYTES: u64 = 33;
 /// The size of an entry of `formatcode` in `Modules/_struct.c`.
 const FORMAT_CODE: u64 = 32;
-/// The size of an `_odictnode`.
-const POINTER: u64 = 8;
 
 impl<M: Memory> Objects<'_, M> {
     /// The sizes of an object.
@@ -40,7 +40,7 @@ impl<M: Memory> Objects<'_, M> {
     pub fn size(&self, object: Addr, ty: &TypeInfo) -> Result<Size, DecodeError> {
         let mut size = match ty.native_name.as_ref() {
             "int" | "bool" => self.int_size(object, ty)?,
-            "str" => self.str_size(object, ty)?,
+            "str" => self.str_size(object)?,
             _ => self.native_size(object, ty)?,
         };
         size.shallow = size.shallow.saturating_add(self.pre_size(object, ty));
@@ -75,7 +75,7 @@ impl<M: Memory> Objects<'_, M> {
     }
 
     /// `object.__sizeof__`: the structure and its items.
-    fn generic_size(&self, object: Addr, ty: &TypeInfo) -> Result<Size, DecodeError> {
+    pub(super) fn generic_size(&self, object: Addr, ty: &TypeInfo) -> Result<Size, DecodeError> {
         let items = match ty.tp_itemsize {
             0 => 0,
             size => {
@@ -284,141 +284,6 @@ impl<M: Memory> Objects<'_, M> {
         Ok(Size { shallow, ..Size::default() })
     }
 
-    /// `str.__sizeof__` (`unicode_sizeof`, `Objects/unicodeobject.c`).
-    fn str_size(&self, object: Addr, _ty: &TypeInfo) -> Result<Size, DecodeError> {
-        let at = &self.layout.at;
-        let state = self.str_state(object)?;
-        let length = self.memory.u64(object + at.ascii.length)?;
-        let text = length.saturating_add(1).saturating_mul(state.kind);
-        let is_compact_ascii = state.compact && state.ascii;
-        let data = match (state.compact, state.ready) {
-            (false, false) => Addr::NULL,
-            _ => self.str_data(object, state)?,
-        };
-        let mut shallow = match (state.compact, state.ascii) {
-            (true, true) => at.ascii.sizeof.saturating_add(length).saturating_add(1),
-            (true, false) => at.compact_unicode.sizeof.saturating_add(text),
-            (false, _) if data.is_null() => at.unicode.sizeof,
-            (false, _) => at.unicode.sizeof.saturating_add(text),
-        };
-        if let (Some(wstr), Some(wstr_length)) = (at.ascii.wstr, at.compact_unicode.wstr_length) {
-            let wide = self.memory.addr(object + wstr)?;
-            if !wide.is_null() && (!state.ready || wide != data) {
-                let length = match is_compact_ascii {
-                    true => length,
-                    false => self.memory.u64(object + wstr_length)?,
-                };
-                shallow = shallow.saturating_add(length.saturating_add(1).saturating_mul(4));
-            }
-        }
-        if !is_compact_ascii {
-            let utf8 = self.memory.addr(object + at.compact_unicode.utf8)?;
-            if !utf8.is_null() && utf8 != data {
-                let length = self.memory.u64(object + at.compact_unicode.utf8_length)?;
-                shallow = shallow.saturating_add(length).saturating_add(1);
-            }
-        }
-        Ok(Size { shallow, ..Size::default() })
-    }
-
-    /// `_PyDict_SizeOf` (`Objects/dictobject.c`).
-    fn dict_size(&self, object: Addr, basic: u64) -> Result<u64, DecodeError> {
-        let at = &self.layout.at.dict;
-        let keys = self.dict_keys(self.memory.addr(object + at.ma_keys)?)?;
-        let mut size = basic;
-        if !self.memory.addr(object + at.ma_values)?.is_null() {
-            size += self.split_capacity(&keys) * POINTER;
-        }
-        if keys.refcnt == 1 {
-            size += keys.bytes;
-        }
-        Ok(size)
-    }
-
-    /// How many values a split table has room for.
-    fn split_capacity(&self, keys: &super::DictKeysView) -> u64 {
-        use crate::cpython::layout::features::DictKeys;
-        match self.layout.has.dict_keys {
-            DictKeys::Sized => (keys.size << 1) / 3,
-            DictKeys::Log2 => keys.usable + keys.nentries,
-        }
-    }
-
-    /// `type.__sizeof__` (`type___sizeof___impl`, `Objects/typeobject.c`).
-    fn type_size(&self, object: Addr) -> Result<u64, DecodeError> {
-        let at = &self.layout.at;
-        if !self.is_heap_type(object) {
-            return Ok(at.ty.sizeof);
-        }
-        let keys = self.reference(object + at.heap_type.ht_cached_keys)?;
-        let keys = match keys {
-            Some(keys) => self.dict_keys(keys)?.bytes,
-            None => 0,
-        };
-        Ok(at.heap_type.sizeof + keys)
-    }
-
-    /// A type of `ctypes`: from 3.13 on the metatype has a `__sizeof__` of its own.
-    fn ctypes_type_size(&self, object: Addr, ty: &TypeInfo) -> Result<u64, DecodeError> {
-        let StgInfo { format, ndim, ffi_type_pointer, length, .. } = self.layout.at.stg_info;
-        let buffers = StgBuffers { format, ndim, ffi_type_pointer, length };
-        match self.stg_info(object, ty) {
-            Some(info) => Ok(ty.tp_basicsize + self.stg_extra_bytes(info, &buffers)?),
-            None => self.type_size(object),
-        }
-    }
-
-    /// `code.__sizeof__` (`Objects/codeobject.c`).
-    fn code_size(&self, object: Addr, ty: &TypeInfo) -> Result<u64, DecodeError> {
-        let at = &self.layout.at.code;
-        let mut size = self.generic_size(object, ty)?.shallow;
-        if ty.tp_itemsize > 0 {
-            size = size.saturating_add(7) & !7;
-        }
-        if let (Some(cell2arg), Some(cellvars)) = (at.co_cell2arg, at.co_cellvars)
-            && !self.memory.addr(object + cell2arg)?.is_null()
-            && let Some(cellvars) = self.reference(object + cellvars)?
-        {
-            size += self.item_count(cellvars, "the cells of a code object")?.min(1 << 20) * POINTER;
-        }
-        if let (Some(map), Some(code)) = (at.co_opcache_map, at.co_code)
-            && !self.memory.addr(object + map)?.is_null()
-            && let Some(code) = self.reference(object + code)?
-        {
-            size += self.item_count(code, "the length of a code object")?.min(1 << 32) / 2;
-        }
-        if let (Some(opcache), Some(count)) = (at.co_opcache, at.co_opcache_size)
-            && !self.memory.addr(object + opcache)?.is_null()
-        {
-            /// `sizeof(_PyOpcache)`.
-            const OPCACHE: u64 = 32;
-            size += u64::from(self.memory.u8(object + count)?) * OPCACHE;
-        }
-        if let Some(extra) = self.reference(object + at.co_extra)? {
-            let len = self.memory.u64(extra)?.min(256);
-            size += 2 * POINTER + len.saturating_sub(1) * POINTER;
-        }
-        Ok(size)
-    }
-
-    /// `frame.__sizeof__` (`Objects/frameobject.c`).
-    fn frame_size(&self, object: Addr) -> Result<u64, DecodeError> {
-        let at = &self.layout.at;
-        match (at.frame_object.f_frame, at.interpreter_frame.localsplus) {
-            (Some(f_frame), Some(localsplus)) => {
-                let frame = self.memory.addr(object + f_frame)?;
-                let code = self.frame(frame)?.code;
-                let slots = self.frame_slots(code)?;
-                Ok(self.frame_object_base() + localsplus + slots * POINTER)
-            }
-            _ => {
-                let code = self.memory.addr(object + at.frame_object.f_code.unwrap_or(0))?;
-                let slots = self.frame_slots(code)?;
-                Ok((at.frame_object.sizeof + slots * POINTER).saturating_sub(POINTER))
-            }
-        }
-    }
-
     /// The contents of a `bytearray`, with room (`bytearray_sizeof`).
     fn byte_array_bytes(&self, object: Addr) -> Result<u64, DecodeError> {
         let at = &self.layout.at.byte_array;
@@ -434,20 +299,6 @@ impl<M: Memory> Objects<'_, M> {
         }
     }
 
-    /// `element.__sizeof__` (`Modules/_elementtree.c`).
-    fn element_size(&self, object: Addr, basic: u64) -> Result<u64, DecodeError> {
-        let at = &self.layout.at.element_extra;
-        let Some(extra) = self.reference(object + self.layout.at.element.extra)? else {
-            return Ok(basic);
-        };
-        let children = self.memory.addr(extra + at.children)?;
-        let allocated = match children == extra + at.inline_children {
-            true => 0,
-            false => self.memory.u64(extra + at.allocated)?,
-        };
-        Ok(basic.saturating_add(at.sizeof).saturating_add(allocated.saturating_mul(POINTER)))
-    }
-
     /// The number of format codes of a `struct.Struct`, the closing one included.
     fn struct_codes(&self, object: Addr) -> Result<u64, DecodeError> {
         let Some(codes) = self.reference(object + self.layout.at.struct_object.s_codes)? else {
@@ -460,44 +311,6 @@ impl<M: Memory> Objects<'_, M> {
             count += 1;
         }
         Ok(count + 1)
-    }
-
-    /// `_pickle.Pickler.__sizeof__`: the memo's table and the buffer.
-    fn pickler_bytes(&self, object: Addr) -> Result<u64, DecodeError> {
-        /// `sizeof(PyMemoTable)`, the offset of `mt_allocated` in it, `sizeof(PyMemoEntry)`.
-        const TABLE: u64 = 32;
-        const ALLOCATED: u64 = 16;
-        const ENTRY: u64 = 16;
-        let at = &self.layout.at.pickler;
-        let mut bytes = 0_u64;
-        if let Some(memo) = self.reference(object + at.memo)? {
-            bytes = TABLE + self.memory.u64(memo + ALLOCATED)?.saturating_mul(ENTRY);
-        }
-        if let Some(buffer) = self.reference(object + at.output_buffer)? {
-            let len = u64::try_from(self.ob_size(buffer)?).unwrap_or(0);
-            bytes = bytes.saturating_add(len).saturating_add(EMPTY_BYTES);
-        }
-        Ok(bytes)
-    }
-
-    /// `_pickle.Unpickler.__sizeof__`: memo, marks and three C strings.
-    fn unpickler_bytes(&self, object: Addr) -> Result<u64, DecodeError> {
-        let at = &self.layout.at.unpickler;
-        let mut bytes = 0_u64;
-        if !self.memory.addr(object + at.memo)?.is_null() {
-            let size = self.memory.u64(object + at.memo_size)?;
-            bytes = bytes.saturating_add(size.saturating_mul(POINTER));
-        }
-        if !self.memory.addr(object + at.marks)?.is_null() {
-            let size = self.memory.u64(object + at.marks_size)?;
-            bytes = bytes.saturating_add(size.saturating_mul(POINTER));
-        }
-        for text in [at.input_line, at.encoding, at.errors] {
-            if let Some(text) = self.reference(object + text)? {
-                bytes = bytes.saturating_add(self.c_text(text)?.len() as u64 + 1);
-            }
-        }
-        Ok(bytes)
     }
 }
 

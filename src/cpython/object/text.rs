@@ -1,6 +1,6 @@
 //! `str` objects and C strings, as text (`Objects/unicodeobject.c`).
 
-use super::{DecodeError, Objects};
+use super::{DecodeError, Objects, Size};
 use crate::addr::Addr;
 use crate::target::memory::Memory;
 
@@ -107,5 +107,42 @@ impl<M: Memory> Objects<'_, M> {
             return Ok(object + self.layout.at.ascii.sizeof);
         }
         Ok(self.memory.addr(object + self.layout.at.compact_unicode.utf8)?)
+    }
+
+    /// `str.__sizeof__` (`unicode_sizeof`, `Objects/unicodeobject.c`).
+    pub(super) fn str_size(&self, object: Addr) -> Result<Size, DecodeError> {
+        let at = &self.layout.at;
+        let state = self.str_state(object)?;
+        let length = self.memory.u64(object + at.ascii.length)?;
+        let text = length.saturating_add(1).saturating_mul(state.kind);
+        let is_compact_ascii = state.compact && state.ascii;
+        let data = match (state.compact, state.ready) {
+            (false, false) => Addr::NULL,
+            _ => self.str_data(object, state)?,
+        };
+        let mut shallow = match (state.compact, state.ascii) {
+            (true, true) => at.ascii.sizeof.saturating_add(length).saturating_add(1),
+            (true, false) => at.compact_unicode.sizeof.saturating_add(text),
+            (false, _) if data.is_null() => at.unicode.sizeof,
+            (false, _) => at.unicode.sizeof.saturating_add(text),
+        };
+        if let (Some(wstr), Some(wstr_length)) = (at.ascii.wstr, at.compact_unicode.wstr_length) {
+            let wide = self.memory.addr(object + wstr)?;
+            if !wide.is_null() && (!state.ready || wide != data) {
+                let length = match is_compact_ascii {
+                    true => length,
+                    false => self.memory.u64(object + wstr_length)?,
+                };
+                shallow = shallow.saturating_add(length.saturating_add(1).saturating_mul(4));
+            }
+        }
+        if !is_compact_ascii {
+            let utf8 = self.memory.addr(object + at.compact_unicode.utf8)?;
+            if !utf8.is_null() && utf8 != data {
+                let length = self.memory.u64(object + at.compact_unicode.utf8_length)?;
+                shallow = shallow.saturating_add(length).saturating_add(1);
+            }
+        }
+        Ok(Size { shallow, ..Size::default() })
     }
 }

@@ -360,4 +360,18 @@ impl<M: Memory> Objects<'_, M> {
         let managed = ty.has(self.layout.has.pre_header_flags & (MANAGED_DICT | MANAGED_WEAKREF));
         head + if managed { 16 } else { 0 }
     }
+
+    /// `type.__sizeof__` (`type___sizeof___impl`, `Objects/typeobject.c`).
+    pub(super) fn type_size(&self, object: Addr) -> Result<u64, DecodeError> {
+        let at = &self.layout.at;
+        if !self.is_heap_type(object) {
+            return Ok(at.ty.sizeof);
+        }
+        let keys = self.reference(object + at.heap_type.ht_cached_keys)?;
+        let keys = match keys {
+            Some(keys) => self.dict_keys(keys)?.bytes,
+            None => 0,
+        };
+        Ok(at.heap_type.sizeof + keys)
+    }
 }

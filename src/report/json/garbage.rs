@@ -1,13 +1,11 @@
-//! The documents of `garbage` and `cycles`.
+//! The document of `garbage`.
 
 use serde::Serialize;
 
-use super::{StepJson, steps};
-use crate::analysis::finalizers::FinalizerRow;
+use super::finalizers::{FinalizerJson, finalizers};
+use crate::analysis::GroupBy;
 use crate::analysis::garbage::{Garbage, GarbageType};
-use crate::analysis::{CycleGroup, GroupBy};
 use crate::facts::{Facts, GenerationFacts, ProcessFacts};
-use crate::graph::HeapGraph;
 
 /// What a collection would free.
 #[derive(Debug, Serialize)]
@@ -40,20 +38,6 @@ struct TypeJson<'a> {
     shallow_bytes: u64,
     payload_bytes: u64,
     buffer_bytes: u64,
-}
-
-/// What runs when objects go.
-#[derive(Debug, Serialize)]
-struct FinalizerJson<'a> {
-    kind: &'static str,
-    name: &'a str,
-    count: u64,
-}
-
-fn finalizers(rows: &[FinalizerRow]) -> Vec<FinalizerJson<'_>> {
-    rows.iter()
-        .map(|row| FinalizerJson { kind: row.kind.name(), name: &row.name, count: row.count })
-        .collect()
 }
 
 /// Objects that were counted together by something else than their type.
@@ -117,49 +101,5 @@ fn type_row(row: &GarbageType) -> TypeJson<'_> {
         shallow_bytes: row.shallow_bytes,
         payload_bytes: row.payload_bytes,
         buffer_bytes: row.buffer_bytes,
-    }
-}
-
-/// The reference cycles.
-#[derive(Debug, Serialize)]
-pub struct CyclesJson<'a> {
-    process: &'a ProcessFacts,
-    cycles: Vec<CycleJson<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct CycleJson<'a> {
-    shape: Vec<StepJson<'a>>,
-    state: &'static str,
-    count: u64,
-    objects: u64,
-    shallow_bytes: u64,
-    retained_bytes: u64,
-    has_finalizer: bool,
-    finalizers: Vec<FinalizerJson<'a>>,
-    is_code: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hidden_edge: Option<&'a str>,
-    example: String,
-}
-
-impl<'a> CyclesJson<'a> {
-    /// The document of one heap.
-    #[must_use]
-    pub fn new(facts: &'a Facts, graph: &HeapGraph, groups: &'a [CycleGroup]) -> Self {
-        let cycle = |group: &'a CycleGroup| CycleJson {
-            shape: steps(&group.shape),
-            state: group.state.name(),
-            count: group.count,
-            objects: group.objects,
-            shallow_bytes: group.shallow_bytes,
-            retained_bytes: group.retained_bytes,
-            has_finalizer: group.has_del(),
-            finalizers: finalizers(&group.finalizers),
-            is_code: group.is_code,
-            hidden_edge: group.hidden_edge.as_deref(),
-            example: graph.addr(group.example).to_string(),
-        };
-        Self { process: &facts.process, cycles: groups.iter().map(cycle).collect() }
     }
 }

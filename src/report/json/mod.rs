@@ -6,7 +6,9 @@ use serde::Serialize;
 
 pub mod check;
 pub mod containers;
+pub mod cycles;
 pub mod diff;
+mod finalizers;
 pub mod garbage;
 pub mod histogram;
 pub mod memory;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::native::NativeHolderJson;
 use super::{RootJson, StepJson, steps};
-use crate::analysis::HeldBy;
+use crate::analysis::{GroupBy, HeldBy, HeldGroup};
 use crate::facts::{Facts, ProcessFacts};
 use crate::graph::HeapGraph;
 use crate::report::text;
@@ -14,6 +14,20 @@ use crate::report::units::share;
 #[derive(Debug, Serialize)]
 pub struct WhyJson<'a> {
     process: &'a ProcessFacts,
+    paths: Vec<PathJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<GroupJson<'a>>>,
+}
+
+/// Objects that have something in common.
+#[derive(Debug, Serialize)]
+struct GroupJson<'a> {
+    name: &'a str,
+    objects: u64,
+    bytes: u64,
+    share: f64,
     paths: Vec<PathJson<'a>>,
 }
 
@@ -60,6 +74,27 @@ impl<'a> WhyJson<'a> {
     /// The document of some objects.
     #[must_use]
     pub fn new(facts: &'a Facts, graph: &'a HeapGraph, held_by: &'a [HeldBy]) -> Self {
-        Self { process: &facts.process, paths: PathJson::all(facts, graph, held_by) }
+        let paths = PathJson::all(facts, graph, held_by);
+        Self { process: &facts.process, paths, by: None, groups: None }
+    }
+
+    /// The same with the ways of each group apart.
+    #[must_use]
+    pub fn with_groups(
+        self,
+        facts: &'a Facts,
+        graph: &'a HeapGraph,
+        by: GroupBy,
+        groups: &'a [HeldGroup],
+    ) -> Self {
+        let objects = groups.iter().map(|group| group.objects).sum();
+        let group = |group: &'a HeldGroup| GroupJson {
+            name: &group.name,
+            objects: group.objects,
+            bytes: group.bytes,
+            share: share(group.objects, objects),
+            paths: PathJson::all(facts, graph, &group.held_by),
+        };
+        Self { by: Some(by.name()), groups: Some(groups.iter().map(group).collect()), ..self }
     }
 }
