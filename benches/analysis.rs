@@ -1,13 +1,23 @@
-//! `cargo bench --bench analysis [-- OBJECTS]`: the analyses on a generated heap that is loaded from a
-//! file: time, time an object, and the memory that each takes on top of the loaded graph.
+//! `cargo bench --bench analysis [-- OBJECTS]`: the analyses on heaps that are loaded from files: time,
+//! time an object, and the memory that each takes on top of the loaded graph.
 //!
-//! The heap is always the same for the same number: three references an object, of which one makes a
+//! The first heap is that of a Python (`heap.py`), of which a snapshot is taken. The second is generated
+//! so that nothing helps: no object is a leaf, and a third of all references go anywhere. It is always the same for the same number: three references an object, of which one makes a
 //! tree, one goes to a neighbour and one anywhere; one object in ten is a `Session`; one in a hundred
 //! hangs on cycles that nothing holds. Beside it, a list of as many links and a star. It asserts
 //! nothing about time.
 
 #![allow(clippy::print_stdout)]
 
+// What asks the target is for other benchmarks.
+#[allow(dead_code)]
+#[path = "heap/mod.rs"]
+mod heap_of_python;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -141,7 +151,7 @@ fn measure<T>(what: &str, graph: &HeapGraph, run: impl FnOnce() -> T) -> Result<
     Ok(result)
 }
 
-fn analyses(name: &str, graph: &HeapGraph) -> Result<()> {
+fn analyses(name: &str, graph: &HeapGraph, type_name: &str) -> Result<()> {
     let edges = graph.referents.edges();
     println!("{name}: {} objects, {edges} references", graph.len());
     measure("dominators and retained", graph, || Dominators::new(graph).total_bytes())?;
@@ -154,8 +164,8 @@ fn analyses(name: &str, graph: &HeapGraph) -> Result<()> {
     })?;
     measure("cycles", graph, || cycles(graph, &collection, &Selection::all(), Hops::Folded).len())?;
     drop(collection);
-    measure("why Session", graph, || -> Result<()> {
-        let found = lookup::find_type(graph, "Session")?;
+    measure("why of a type", graph, || -> Result<()> {
+        let found = lookup::find_type(graph, type_name)?;
         let paths = Paths::new(graph);
         let groups = paths.group(graph, found.objects(graph));
         println!("    {} objects in {} ways", found.objects(graph).count(), groups.len());
@@ -164,16 +174,48 @@ fn analyses(name: &str, graph: &HeapGraph) -> Result<()> {
     Ok(())
 }
 
+/// The heap of a Python process.
+fn python(objects: usize, file: &Path) -> Result<()> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pythons = support::pythons::find(workspace)?;
+    let Some(python) = pythons.iter().find(|python| python.root.is_none() && !python.debug) else {
+        println!("there is no Python: its heap is not measured");
+        return Ok(());
+    };
+    let target = heap_of_python::Target::start(workspace, &python.executable, objects as u64)?;
+    let pid = target.pid().to_string();
+    let status = Command::new(env!("CARGO_BIN_EXE_pyheap"))
+        .args(["snapshot", "--quiet", "-n", "0", "-p", &pid, "-o"])
+        .arg(file)
+        .stdout(Stdio::null())
+        .status()?;
+    drop(target);
+    anyhow::ensure!(status.success(), "pyheap: {status}");
+    let loaded = measure_load(file)?;
+    analyses(&format!("CPython {}", python.label()), &loaded.graph, "Order")
+}
+
+/// Loads a snapshot, and says how long that took.
+fn measure_load(file: &Path) -> Result<Snapshot> {
+    let begun = Instant::now();
+    let loaded = snapshot::load(file)?;
+    let (seconds, objects) = (begun.elapsed().as_secs_f64(), loaded.graph.len() as f64);
+    let bytes = std::fs::metadata(file)?.len() as f64;
+    println!("loaded in {seconds:.2} s; the file has {:.1} B/obj", bytes / objects);
+    Ok(loaded)
+}
+
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let objects = words.iter().find_map(|word| word.parse().ok()).unwrap_or(OBJECTS);
     let folder = tempfile::tempdir()?;
+    python(objects, &folder.path().join("python.parquet"))?;
     let file = folder.path().join("heap.parquet");
     let made = Snapshot { facts: Facts::default(), graph: mixed(objects) };
     snapshot::save(&made, &file, false)?;
     drop(made);
     let loaded = snapshot::load(&file)?;
-    analyses("mixed", &loaded.graph)?;
+    analyses("mixed", &loaded.graph, "Session")?;
     // The other heap has a tenth of the objects less, so that a tenth is new.
     let before = mixed(objects - objects / 10);
     let graph = &loaded.graph;
@@ -181,7 +223,7 @@ fn main() -> Result<()> {
     drop(before);
     measure("suspects of the diff", graph, || suspects(graph, &diff, None).len())?;
     drop((loaded, diff));
-    analyses("links", &links(objects))?;
-    analyses("star", &star(objects))?;
+    analyses("links", &links(objects), "Session")?;
+    analyses("star", &star(objects), "Session")?;
     Ok(())
 }

@@ -9,7 +9,9 @@
 //! A reference that is not known here only makes an object look more alive, so what is alive is
 //! never called garbage.
 
-use crate::graph::{EdgeLabel, Finalizer, HeapGraph, ObjectFlags, ObjectId, RootKind};
+use crate::graph::{
+    EdgeLabel, Finalizer, HeapGraph, ObjectFlags, ObjectId, Reference, RootKind, WAVE, Wave,
+};
 
 /// What a collection would do.
 #[derive(Clone, Debug, Default)]
@@ -40,13 +42,13 @@ fn is_looked_at(graph: &HeapGraph, object: ObjectId) -> bool {
 }
 
 /// No count falls to this: the object lives as long as the process.
-const IMMORTAL: i64 = i64::MAX;
+const IMMORTAL: i32 = i32::MAX;
 
 impl Collection {
     /// Decides for every object.
     #[must_use]
     pub fn new(graph: &HeapGraph) -> Self {
-        let mut counts: Vec<i64> = graph.ids().map(|object| count(graph, object)).collect();
+        let mut counts: Vec<i32> = graph.ids().map(|object| count(graph, object)).collect();
         let mut reached = vec![true; graph.len()];
         let mut left = Vec::new();
         {
@@ -65,8 +67,12 @@ impl Collection {
                 }
             }
         }
-        while let Some(object) = left.pop() {
-            for &to in graph.referents.of(object) {
+        let (mut wave, mut objects) = (Wave::of(graph), Vec::with_capacity(WAVE));
+        while !left.is_empty() {
+            objects.clear();
+            objects.extend(left.drain(left.len().saturating_sub(WAVE)..));
+            let look = |to: ObjectId| reached.get(to.index()).copied().map_or(0, u32::from);
+            for &Reference { to, .. } in wave.read(&objects, false, look) {
                 if let Some(flag) = reached.get_mut(to.index())
                     && !*flag
                 {
@@ -86,7 +92,7 @@ impl Collection {
     }
 
     /// Counts down from what is unreachable to what goes with it.
-    fn free(&mut self, graph: &HeapGraph, counts: &mut [i64]) {
+    fn free(&mut self, graph: &HeapGraph, counts: &mut [i32]) {
         for &object in &self.unreachable {
             if let Some(fate) = self.fate.get_mut(object.index()) {
                 *fate = Fate::Unreachable;
@@ -153,15 +159,16 @@ impl Collection {
 }
 
 /// The references that an object's count speaks of.
-fn count(graph: &HeapGraph, object: ObjectId) -> i64 {
+fn count(graph: &HeapGraph, object: ObjectId) -> i32 {
     if graph.flags_of(object).has(ObjectFlags::IMMORTAL) {
         return IMMORTAL;
     }
-    graph.refcounts.get(object.index()).copied().map_or(0, i64::from)
+    let count = graph.refcounts.get(object.index()).copied().unwrap_or_default();
+    i32::try_from(count).unwrap_or(IMMORTAL)
 }
 
 /// Takes one reference away; gives how many are left.
-fn lower(counts: &mut [i64], object: ObjectId) -> i64 {
+fn lower(counts: &mut [i32], object: ObjectId) -> i32 {
     match counts.get_mut(object.index()) {
         Some(count) if *count != IMMORTAL => {
             *count -= 1;

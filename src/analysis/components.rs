@@ -20,6 +20,11 @@ pub fn all_referents(graph: &HeapGraph, object: ObjectId) -> impl Iterator<Item 
     graph.referents.of(object).iter().chain(graph.hidden_referents.of(object)).copied()
 }
 
+/// How many steps before it follows a reference a search looks at where it leads: memory is then waited
+/// for while other references are followed. On a heap that is larger than the processor's caches, a
+/// search spends its time waiting.
+pub(super) const LOOK_AHEAD: usize = 16;
+
 impl Components {
     /// Splits the objects for which `free` holds.
     #[must_use]
@@ -124,91 +129,130 @@ impl Components {
 /// An object on the way of the search.
 struct Visit {
     object: ObjectId,
-    /// The next of its referents.
-    next: u32,
-}
-
-/// What the search knows of an object, side by side: a reference costs one look into memory, not
-/// three.
-#[derive(Clone, Copy)]
-struct Mark {
     /// When it was met.
     order: u32,
     /// The earliest that it leads back to.
     low: u32,
+    /// Where its references begin among those that are still to be followed.
+    ahead_from: usize,
+}
+
+/// What the search knows of an object, side by side: a reference costs one look into memory, not two.
+#[derive(Clone, Copy)]
+struct Mark {
+    /// When it was met.
+    order: u32,
     /// The number of its component.
     of: u32,
 }
 
 impl Mark {
-    const NONE: Self = Self { order: NONE, low: NONE, of: NONE };
+    const NONE: Self = Self { order: NONE, of: NONE };
+}
+
+/// The search, and what it has found.
+struct Tarjan<'g, F> {
+    graph: &'g HeapGraph,
+    free: F,
+    marks: Vec<Mark>,
+    /// How many objects were met.
+    met: u32,
+    /// How many components are complete.
+    count: u32,
+    /// The objects whose components are not complete, in the order in which they were met.
+    open: Vec<ObjectId>,
+    visits: Vec<Visit>,
+    /// References that are still to be followed. Those of an object lie above those of the objects before
+    /// it on the way.
+    ahead: Vec<ObjectId>,
+}
+
+impl<F: Fn(ObjectId) -> bool> Tarjan<'_, F> {
+    fn mark(&self, object: ObjectId) -> Mark {
+        self.marks.get(object.index()).copied().unwrap_or(Mark::NONE)
+    }
+
+    /// Begins with an object that was not met.
+    fn visit(&mut self, object: ObjectId) {
+        let order = self.met;
+        self.met = self.met.saturating_add(1);
+        if let Some(mark) = self.marks.get_mut(object.index()) {
+            mark.order = order;
+        }
+        self.open.push(object);
+        let (mut low, ahead_from) = (order, self.ahead.len());
+        for to in all_referents(self.graph, object) {
+            let Mark { order, of } = self.mark(to);
+            match (order, of) {
+                (NONE, _) => self.ahead.push(to),
+                (order, NONE) => low = low.min(order),
+                _ => {}
+            }
+        }
+        self.visits.push(Visit { object, order, low, ahead_from });
+    }
+
+    /// Follows all that an object leads to.
+    fn from(&mut self, start: ObjectId) {
+        self.visit(start);
+        while let Some(visit) = self.visits.last_mut() {
+            if self.ahead.len() <= visit.ahead_from {
+                self.complete();
+                continue;
+            }
+            let Some(to) = self.ahead.pop() else { break };
+            let soon = self.ahead.get(self.ahead.len().wrapping_sub(LOOK_AHEAD));
+            std::hint::black_box(
+                soon.and_then(|soon| self.marks.get(soon.index())).map(|m| m.order),
+            );
+            match self.marks.get(to.index()).copied().unwrap_or(Mark::NONE) {
+                Mark { order: NONE, .. } if (self.free)(to) => self.visit(to),
+                Mark { order: NONE, .. } => {}
+                Mark { order, of: NONE } => visit.low = visit.low.min(order),
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends the last visit: its component is complete if it leads back to nothing before it.
+    fn complete(&mut self) {
+        let Some(Visit { object, order, low, .. }) = self.visits.pop() else { return };
+        if low < order {
+            if let Some(above) = self.visits.last_mut() {
+                above.low = above.low.min(low);
+            }
+            return;
+        }
+        while let Some(member) = self.open.pop() {
+            if let Some(mark) = self.marks.get_mut(member.index()) {
+                mark.of = self.count;
+            }
+            if member == object {
+                break;
+            }
+        }
+        self.count += 1;
+    }
 }
 
 /// The number of the component of each object, and how many there are.
 fn tarjan(graph: &HeapGraph, free: &impl Fn(ObjectId) -> bool) -> (Vec<u32>, u32) {
-    let mut marks = vec![Mark::NONE; graph.len()];
-    let (mut counter, mut count) = (0_u32, 0_u32);
-    let mut stack: Vec<ObjectId> = Vec::new();
-    let mut visits: Vec<Visit> = Vec::new();
-    let get =
-        |marks: &[Mark], object: ObjectId| marks.get(object.index()).copied().unwrap_or(Mark::NONE);
-    let lower = |marks: &mut [Mark], object: ObjectId, to: u32| {
-        if let Some(mark) = marks.get_mut(object.index()) {
-            mark.low = mark.low.min(to);
-        }
+    let mut search = Tarjan {
+        graph,
+        free,
+        marks: vec![Mark::NONE; graph.len()],
+        met: 0,
+        count: 0,
+        open: Vec::new(),
+        visits: Vec::new(),
+        ahead: Vec::new(),
     };
     for start in graph.ids().filter(|&object| free(object)) {
-        if get(&marks, start).order != NONE {
-            continue;
-        }
-        visits.push(Visit { object: start, next: 0 });
-        while let Some(visit) = visits.last_mut() {
-            let object = visit.object;
-            if visit.next == 0 {
-                if let Some(mark) = marks.get_mut(object.index()) {
-                    *mark = Mark { order: counter, low: counter, of: NONE };
-                }
-                counter = counter.saturating_add(1);
-                stack.push(object);
-            }
-            let visible = graph.referents.of(object);
-            let nth = visit.next as usize;
-            let to = visible
-                .get(nth)
-                .or_else(|| graph.hidden_referents.of(object).get(nth.wrapping_sub(visible.len())));
-            // The first step of an object is numbering it, so an object without referents ends too.
-            visit.next += 1;
-            let Some(&to) = to else {
-                visits.pop();
-                let mark = get(&marks, object);
-                if let Some(above) = visits.last() {
-                    lower(&mut marks, above.object, mark.low);
-                }
-                if mark.low == mark.order {
-                    while let Some(member) = stack.pop() {
-                        if let Some(mark) = marks.get_mut(member.index()) {
-                            mark.of = count;
-                        }
-                        if member == object {
-                            break;
-                        }
-                    }
-                    count += 1;
-                }
-                continue;
-            };
-            if !free(to) {
-                continue;
-            }
-            let mark = get(&marks, to);
-            if mark.order == NONE {
-                visits.push(Visit { object: to, next: 0 });
-            } else if mark.of == NONE {
-                lower(&mut marks, object, mark.order);
-            }
+        if search.mark(start).order == NONE {
+            search.from(start);
         }
     }
-    (marks.iter().map(|mark| mark.of).collect(), count)
+    (search.marks.iter().map(|mark| mark.of).collect(), search.count)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! arrays of 32-bit numbers, no recursion. What no root reaches hangs below the root as well, by one
 //! object of each cycle that nothing else refers to, so that garbage has its tree, too.
 
-use super::components::{Components, all_referents};
+use super::components::{Components, LOOK_AHEAD, all_referents};
 use super::diff::bytes_of;
 use super::paths::speakers;
 use crate::graph::{HeapGraph, ObjectId};
@@ -185,26 +185,31 @@ impl Search {
             return;
         };
         self.starts.push(place);
-        // An object on the way, its place, and the next of its referents.
-        let mut way = vec![(start, place, 0_u32)];
-        while let Some((object, place, next)) = way.last_mut() {
-            let visible = graph.referents.of(*object);
-            let nth = *next as usize;
-            let to = visible.get(nth).or_else(|| {
-                graph.hidden_referents.of(*object).get(nth.wrapping_sub(visible.len()))
-            });
-            *next += 1;
-            let place = *place;
-            match to.copied() {
-                Some(to) => {
-                    if let Some(below) = self.number(to, place) {
-                        way.push((to, below, 0));
-                    }
-                }
-                None => {
-                    way.pop();
-                }
+        // References that are still to be followed, each with the place of its object. Those of an object
+        // lie above those of the objects before it: the one on top is the next of the search.
+        let mut ahead: Vec<(u32, ObjectId)> = Vec::new();
+        self.unnumbered(graph, (place, start), &mut ahead);
+        while let Some((parent, object)) = ahead.pop() {
+            let soon = ahead.get(ahead.len().wrapping_sub(LOOK_AHEAD));
+            std::hint::black_box(soon.map(|&(_, soon)| self.has(soon)));
+            if let Some(place) = self.number(object, parent) {
+                self.unnumbered(graph, (place, object), &mut ahead);
             }
+        }
+    }
+
+    /// Puts the references of an object to what has no number on top, the first one last.
+    fn unnumbered(
+        &self,
+        graph: &HeapGraph,
+        (place, object): (u32, ObjectId),
+        ahead: &mut Vec<(u32, ObjectId)>,
+    ) {
+        let from = ahead.len();
+        let referents = all_referents(graph, object).filter(|&to| !self.has(to));
+        ahead.extend(referents.map(|to| (place, to)));
+        if let Some(added) = ahead.get_mut(from..) {
+            added.reverse();
         }
     }
 
@@ -214,26 +219,29 @@ impl Search {
         let count = self.objects.len();
         let places = u32::try_from(count).unwrap_or(NONE);
         let mut semi: Vec<u32> = (0..places).collect();
-        let mut label = semi.clone();
-        let mut ancestor = self.parents.clone();
+        let up = |&ancestor: &u32| Way { ancestor, lowest: NONE };
+        let mut ways: Vec<Way> = self.parents.iter().map(up).collect();
         let mut compressed: Vec<u32> = Vec::new();
         for place in (1..places).rev() {
             let at = place as usize;
             let range = (offsets.get(at), offsets.get(at + 1));
             let (Some(&from), Some(&to)) = range else { continue };
+            let mut lowest = place;
+            let soon = sources.get((from as usize).wrapping_sub(LOOK_AHEAD));
+            let soon = soon.and_then(|&soon| ways.get(soon as usize));
+            std::hint::black_box(soon.map(|way| way.lowest));
             for &source in sources.get(from as usize..to as usize).unwrap_or_default() {
-                let candidate = if source <= place {
-                    source
-                } else {
-                    compress(source, place, &mut ancestor, &mut label, &semi, &mut compressed);
-                    get(&semi, get(&label, source))
-                };
-                if candidate < get(&semi, place) {
-                    set(&mut semi, place, candidate);
-                }
+                lowest = lowest.min(match source <= place {
+                    true => source,
+                    false => compress(source, place, &mut ways, &mut compressed),
+                });
+            }
+            set(&mut semi, place, lowest);
+            if let Some(way) = ways.get_mut(at) {
+                way.lowest = lowest;
             }
         }
-        drop((label, ancestor, offsets, sources));
+        drop((ways, offsets, sources));
         let mut idom = self.parents;
         for place in 1..places {
             let mut above = get(&idom, place);
@@ -258,18 +266,17 @@ impl Search {
         Dominators { order: self.order, objects: self.objects, idom, retained, rootless_from: 0 }
     }
 
-    /// Who refers to each place, by place: where the list of each begins, and the lists.
+    /// Who refers to each place, by place: where the list of each begins, and the lists. In the order of
+    /// the objects, whose references lie side by side: memory is not waited for.
     fn referrers(&self, graph: &HeapGraph) -> (Vec<u32>, Vec<u32>) {
         let mut offsets = vec![0_u32; self.objects.len() + 1];
         let each = |tell: &mut dyn FnMut(u32, u32)| {
             for &start in &self.starts {
                 tell(0, start);
             }
-            for (place, &object) in self.objects.iter().enumerate().skip(1) {
+            for (object, &from) in graph.ids().zip(&self.order).filter(|&(_, &from)| from != NONE) {
                 for to in all_referents(graph, object) {
-                    if let (Ok(from), Some(&to)) =
-                        (u32::try_from(place), self.order.get(to.index()))
-                    {
+                    if let Some(&to) = self.order.get(to.index()) {
                         tell(from, to);
                     }
                 }
@@ -309,31 +316,40 @@ fn set(list: &mut [u32], at: u32, to: u32) {
     }
 }
 
-/// Shortens the way from a place up to those that are not linked yet (up to `linked`), and leaves
-/// with each the place of the lowest semidominator on its way.
-fn compress(
-    place: u32,
-    linked: u32,
-    ancestor: &mut [u32],
-    label: &mut [u32],
-    semi: &[u32],
-    way: &mut Vec<u32>,
-) {
-    way.clear();
+/// The way from a place up through places that are linked, as far as it is known: both parts side by
+/// side, for a step of it is a look into memory.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Where it has come to.
+    ancestor: u32,
+    /// The lowest semidominator on it.
+    lowest: u32,
+}
+
+/// Shortens the way from a place up to those that are not linked yet (up to `linked`), and gives the
+/// lowest semidominator on it.
+fn compress(place: u32, linked: u32, ways: &mut [Way], passed: &mut Vec<u32>) -> u32 {
+    const NOWHERE: Way = Way { ancestor: 0, lowest: NONE };
+    let way = |ways: &[Way], at: u32| ways.get(at as usize).copied().unwrap_or(NOWHERE);
+    let mut above = way(ways, place);
+    if above.ancestor <= linked {
+        return above.lowest;
+    }
+    passed.clear();
     let mut at = place;
-    while get(ancestor, at) > linked {
-        way.push(at);
-        at = get(ancestor, at);
+    while above.ancestor > linked {
+        passed.push(at);
+        at = above.ancestor;
+        above = way(ways, at);
     }
-    while let Some(at) = way.pop() {
-        let above = get(ancestor, at);
-        if get(semi, get(label, above)) < get(semi, get(label, at)) {
-            let lower = get(label, above);
-            set(label, at, lower);
+    while let Some(at) = passed.pop() {
+        if let Some(way) = ways.get_mut(at as usize) {
+            let lowest = way.lowest.min(above.lowest);
+            *way = Way { ancestor: above.ancestor, lowest };
+            above = *way;
         }
-        let further = get(ancestor, above);
-        set(ancestor, at, further);
     }
+    above.lowest
 }
 
 #[cfg(test)]

@@ -23,13 +23,13 @@ use super::collection::Collection;
 use super::components::Components;
 use super::diff::bytes_of;
 use super::grouping::Groups;
-use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, RootKind};
+use crate::graph::{EdgeLabel, HeapGraph, ObjectFlags, ObjectId, Reference, RootKind, WAVE, Wave};
 pub use beginnings::Beginnings;
 use grouping::Grouping;
 pub use held_group::HeldGroup;
 pub use names::name_of;
+use steps::{DEEPER, RawStep, ends, fold, step};
 pub use steps::{HeldBy, Origin, Path, PathRoot, Step, circle_steps};
-use steps::{RawStep, fold, step};
 pub use tree::{Held, HeldNode, HeldTree};
 
 /// No parent: the path begins at the object.
@@ -126,11 +126,14 @@ impl Paths {
     /// Reaches all that the queued objects lead to, and empties the queue.
     fn spread(&mut self, graph: &HeapGraph, queue: &mut Vec<ObjectId>) {
         let mut next = 0;
-        while let Some(&object) = queue.get(next) {
-            next += 1;
-            let hidden = graph.hidden_referents.of(object);
-            for (nth, &to) in graph.referents.of(object).iter().chain(hidden).enumerate() {
-                self.reach(to, object.0, nth, queue);
+        let mut wave = Wave::of(graph);
+        while next < queue.len() {
+            let end = queue.len().min(next + WAVE);
+            let objects = queue.get(next..end).unwrap_or_default();
+            let references = wave.read(objects, true, |to| self.edge(to));
+            next = end;
+            for &Reference { from, nth, to } in references {
+                self.reach(to, from.0, nth as usize, queue);
             }
         }
         queue.clear();
@@ -140,7 +143,7 @@ impl Paths {
     /// if a root reaches it, or if it is in none.
     #[must_use]
     pub fn cycle(&self, graph: &HeapGraph, object: ObjectId) -> Vec<Step> {
-        let first = self.objects_to(object).first().copied().unwrap_or(object);
+        let first = self.first(object);
         circle_steps(graph, &self.components.circle(graph, first), true)
     }
 
@@ -169,6 +172,15 @@ impl Paths {
     pub fn parent(&self, object: ObjectId) -> Option<ObjectId> {
         let parent = self.links.get(object.index())?.parent;
         (parent != NONE).then_some(ObjectId(parent))
+    }
+
+    /// The object at which the path to an object begins.
+    fn first(&self, object: ObjectId) -> ObjectId {
+        let mut first = object;
+        while let Some(parent) = self.parent(first) {
+            first = parent;
+        }
+        first
     }
 
     /// The objects of the path to an object, from the one that the root holds. No path is longer
@@ -229,7 +241,7 @@ impl Paths {
         graph.roots.get(self.edge(first) as usize)?.thread
     }
 
-    /// The path to one object, with the positions as they are.
+    /// The path to one object, with the positions as they are. Of a very long one both ends are told.
     #[must_use]
     pub fn to(&self, graph: &HeapGraph, object: ObjectId) -> Path {
         let (root, steps) = self.hops(graph, object);
@@ -247,9 +259,11 @@ impl Paths {
         let objects = self.objects_to(object);
         let first = objects.first().copied().unwrap_or(object);
         let root = self.root(graph, first);
-        let mut steps = Vec::with_capacity(objects.len());
-        for &at in &objects {
+        let (head, tail) = ends(&objects);
+        let mut steps = Vec::with_capacity(head.len() + tail.len());
+        for (nth, &at) in head.iter().chain(tail).enumerate() {
             let label = match self.label(graph, at) {
+                Some(_) if nth == head.len() => DEEPER.to_owned(),
                 Some((owner, label)) => graph.label_text(owner, Some(label)),
                 None if self.parent(at).is_some() => "?".to_owned(),
                 None => String::new(),

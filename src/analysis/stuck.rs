@@ -1,8 +1,7 @@
 //! What stays for ever though nothing holds it.
 
 use super::collection::{Collection, uncollectable};
-use super::components::all_referents;
-use crate::graph::{HeapGraph, ObjectId};
+use crate::graph::{HeapGraph, ObjectId, Reference, WAVE, Wave};
 
 /// The objects that nothing holds, and that no collection frees all the same.
 pub(super) struct Stuck {
@@ -32,8 +31,12 @@ impl Stuck {
                 reach(object, &mut alive, &mut left);
             }
         }
-        while let Some(object) = left.pop() {
-            for to in all_referents(graph, object) {
+        let (mut wave, mut objects) = (Wave::of(graph), Vec::with_capacity(WAVE));
+        while !left.is_empty() {
+            objects.clear();
+            objects.extend(left.drain(left.len().saturating_sub(WAVE)..));
+            let look = |to: ObjectId| alive.get(to.index()).copied().map_or(0, u32::from);
+            for &Reference { to, .. } in wave.read(&objects, true, look) {
                 reach(to, &mut alive, &mut left);
             }
         }

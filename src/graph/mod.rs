@@ -20,6 +20,7 @@ mod row_set;
 mod shape;
 mod sparse;
 mod unexplained;
+mod wave;
 
 use rustc_hash::FxHashMap;
 
@@ -34,6 +35,7 @@ pub use interner::Interner;
 pub use root::{Root, RootKind};
 pub use shape::{EdgeLabel, LabelRun, Shapes};
 pub use sparse::SparseColumn;
+pub use wave::{Reference, WAVE, Wave};
 
 use crate::addr::Addr;
 

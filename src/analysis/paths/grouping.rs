@@ -1,14 +1,19 @@
 //! Objects that are reached in the same way, counted together.
 //!
 //! Linear in the objects and the paths above them: the way of an object is that of its parent and one
-//! step, each way has a number, and a step that repeats itself (a linked list) adds no new one.
+//! step, each way has a number, and a step that repeats itself (a linked list) adds no new one. What lies
+//! very deep is told by where the depth begins, so that a structure that is as deep as the heap is large
+//! has few ways, too.
 
 use rustc_hash::FxHashMap;
 
 use super::names::name_of;
-use super::steps::{HeldBy, Origin, Path, RawStep, Step, fold};
+use super::steps::{DEEPER, HeldBy, Origin, Path, PathRoot, RawStep, Step, fold};
 use super::{NONE, Paths};
 use crate::graph::{EdgeLabel, HeapGraph, ObjectId, RootKind, StringId};
+
+/// The most steps of a way. What lies deeper hangs on the last of these by one step, whose label says so.
+const MOST_DEPTH: u32 = 200;
 
 /// The way of an object: the way of its parent, and a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -36,6 +41,8 @@ pub(super) enum WayLabel {
     Member,
     Stack,
     Unknown,
+    /// Any number of steps.
+    Deeper,
 }
 
 /// The ways that were met, by number.
@@ -45,6 +52,8 @@ pub(in crate::analysis) struct Grouping<'a, B> {
     /// Whether the ways begin at an object, whatever is above it.
     begins: B,
     ways: Vec<Way>,
+    /// How many ways each goes on from.
+    depths: Vec<u32>,
     numbers: FxHashMap<Way, u32>,
     of_object: Vec<u32>,
     /// `__closure__`, if any object has one: the positions behind it stand for names.
@@ -58,6 +67,7 @@ impl<'a, B: Fn(ObjectId) -> bool> Grouping<'a, B> {
             graph,
             begins,
             ways: Vec::new(),
+            depths: Vec::new(),
             numbers: FxHashMap::default(),
             of_object: vec![NONE; graph.len()],
             closure: graph.strings.find("__closure__").map(EdgeLabel::Attribute),
@@ -141,11 +151,14 @@ impl<'a, B: Fn(ObjectId) -> bool> Grouping<'a, B> {
     fn extend(&mut self, above: Option<u32>, object: ObjectId) -> u32 {
         let types = &self.graph.types;
         let row = types.get(self.graph.type_of(object).index());
-        let way = Way {
-            parent: above,
-            type_name: row.map_or(NONE, |row| row.name.0),
-            name: name_of(self.graph, object),
-            label: self.label(above, object),
+        let (type_name, name) = (row.map_or(NONE, |row| row.name.0), name_of(self.graph, object));
+        let depth = above.and_then(|above| self.depths.get(above as usize)).copied();
+        let way = match (depth.unwrap_or_default(), self.at(above)) {
+            (MOST_DEPTH.., Some(last)) => {
+                let parent = if last.label == WayLabel::Deeper { last.parent } else { above };
+                Way { parent, type_name, name, label: WayLabel::Deeper }
+            }
+            _ => Way { parent: above, type_name, name, label: self.label(above, object) },
         };
         let same = |other: &Way| {
             (other.type_name, other.name, other.label) == (way.type_name, way.name, way.label)
@@ -169,6 +182,7 @@ impl<'a, B: Fn(ObjectId) -> bool> Grouping<'a, B> {
         let number = *self.numbers.entry(way).or_insert(next);
         if number == next {
             self.ways.push(way);
+            self.depths.push(depth.map_or(0, |depth| (depth + 1).min(MOST_DEPTH + 1)));
         }
         number
     }
@@ -210,11 +224,17 @@ impl<'a, B: Fn(ObjectId) -> bool> Grouping<'a, B> {
             at = way.parent;
         }
         ways.reverse();
-        let objects = self.paths.objects_to(example);
-        let first = objects.first().copied().unwrap_or(example);
-        let root = self.paths.root(self.graph, first);
-        let begins = ways.first().is_some_and(|way| way.label == WayLabel::Begin);
         let text = |id: StringId| self.graph.strings.text(id).to_owned();
+        let (root, begins) = match ways.first().map(|way| way.label) {
+            Some(WayLabel::Root(kind, name)) => {
+                (PathRoot { origin: Origin::Root(kind), name: text(name) }, false)
+            }
+            Some(WayLabel::Rootless(origin)) => (PathRoot { origin, name: String::new() }, false),
+            label => {
+                let first = self.paths.first(example);
+                (self.paths.root(self.graph, first), label == Some(WayLabel::Begin))
+            }
+        };
         let raw = ways.iter().map(|way| {
             let type_name = text(StringId(way.type_name));
             let label = label_text(self.graph, way.label);
@@ -238,5 +258,6 @@ pub(super) fn label_text(graph: &HeapGraph, label: WayLabel) -> String {
         WayLabel::Member => "{*}".to_owned(),
         WayLabel::Stack => "stack[*]".to_owned(),
         WayLabel::Unknown => "?".to_owned(),
+        WayLabel::Deeper => DEEPER.to_owned(),
     }
 }

@@ -92,13 +92,33 @@ pub(super) fn step(graph: &HeapGraph, object: ObjectId, label: String) -> RawSte
     }
 }
 
+/// The label of a step that stands for any number of steps.
+pub(super) const DEEPER: &str = "…";
+
+/// The two ends of a list of objects of which not all are told: a path may be as long as the heap is
+/// large.
+pub(super) fn ends<T>(objects: &[T]) -> (&[T], &[T]) {
+    const MOST_HEAD: usize = 200;
+    const MOST_TAIL: usize = 100;
+    if objects.len() <= MOST_HEAD + MOST_TAIL {
+        return (objects, &[]);
+    }
+    let (head, rest) = objects.split_at(MOST_HEAD);
+    (head, rest.split_at(rest.len() - MOST_TAIL).1)
+}
+
 /// A circle of references in words: its first object is repeated as the last step, with the label
-/// that leads back to it. With `folded` the dictionaries of instances are left out.
+/// that leads back to it. With `folded` the dictionaries of instances are left out. Of a very long circle
+/// both ends are told.
 #[must_use]
 pub fn circle_steps(graph: &HeapGraph, circle: &[(ObjectId, usize)], folded: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut label = String::new();
-    for &(at, edge) in circle {
+    let (head, tail) = ends(circle);
+    for (nth, &(at, edge)) in head.iter().chain(tail).enumerate() {
+        if nth == head.len() {
+            label = DEEPER.to_owned();
+        }
         steps.push(step(graph, at, std::mem::take(&mut label)));
         label = match edge.checked_sub(graph.referents.of(at).len()) {
             None => graph.referent_label(at, edge),

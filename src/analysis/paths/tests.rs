@@ -53,6 +53,39 @@ fn a_path_names_its_attributes_and_folds_the_dictionaries() {
     assert_eq!(line(&paths.to(&graph, names)), "module app > .__dict__:builtins.dict");
 }
 
+/// A chain of objects of many types, which repeats itself nowhere near.
+fn chain(links: u64) -> HeapGraph {
+    let mut b = GraphBuilder::new();
+    let at = |nth: u64| 0x1000 + nth * 0x40;
+    for nth in 0..links {
+        b.object(at(nth), &format!("app.T{}", nth % 17), 64);
+        if nth > 0 {
+            b.attribute(Addr(at(nth - 1)), "next", Addr(at(nth)));
+        }
+    }
+    b.root(RootKind::Module, "app", Addr(at(0)));
+    b.build()
+}
+
+#[test]
+fn a_chain_of_many_types_is_as_deep_as_the_heap_and_told_all_the_same() {
+    let links = 200_000;
+    let graph = chain(links);
+    let paths = Paths::new(&graph);
+    let groups = paths.group(&graph, graph.ids());
+    assert!(groups.len() < 300, "{}", groups.len());
+    assert_eq!(groups.iter().map(|held| held.objects).sum::<u64>(), links);
+    assert!(groups.iter().all(|held| held.path.steps.len() < 300));
+    let deep = &groups[0];
+    assert_eq!(deep.path.steps.last().unwrap().label, "…");
+    assert_eq!(deep.path.root.name, "app");
+    let last = graph.ids().last().unwrap();
+    let path = paths.to(&graph, last);
+    assert!(path.steps.len() < 400);
+    assert_eq!(path.steps.last().unwrap().label, ".next");
+    assert_eq!(path.steps.iter().filter(|step| step.label == "…").count(), 1);
+}
+
 #[test]
 fn objects_that_are_held_in_the_same_way_are_one_group() {
     let graph = app().build();

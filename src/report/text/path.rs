@@ -1,5 +1,7 @@
 //! A path in one line: `module app.cache → dict[*] → Session`.
 
+use std::cmp::Ordering;
+
 use crate::analysis::{HeldBy, Origin, Path, PathRoot, Step};
 use crate::graph::RootKind;
 use crate::report::short_type;
@@ -91,10 +93,22 @@ pub fn held_by(held: &HeldBy, full_names: bool) -> String {
     }
 }
 
-/// The steps behind a beginning; where there is none, the first object is the beginning.
+/// The steps behind a beginning; where there is none, the first object is the beginning. What nobody
+/// reads is left out of the middle.
 fn append(beginning: String, steps: &[Step], full_names: bool) -> String {
+    const MOST: usize = 24;
+    const LAST: usize = 6;
     let mut line = beginning;
-    for step in steps {
+    let left_out = steps.len().saturating_sub(MOST);
+    for (nth, step) in steps.iter().enumerate() {
+        match (MOST - LAST).cmp(&nth) {
+            Ordering::Equal if left_out > 0 => {
+                line.push_str(&format!("{ARROW}… {left_out} steps …"));
+                continue;
+            }
+            Ordering::Less if nth < MOST - LAST + left_out => continue,
+            _ => {}
+        }
         match step.label.as_str() {
             // It lies between the two objects, and is none.
             block if block.starts_with("native block") => line.push_str(&format!("{ARROW}{block}")),
@@ -250,6 +264,18 @@ mod tests {
         let (alone, after) = held(Origin::Uncollectable, "", circle);
         let told = "nothing but a reference cycle that no collection frees: Node.me → Node";
         assert_eq!((alone.as_str(), after.as_str()), (told, told));
+    }
+
+    #[test]
+    fn of_a_long_path_both_ends_are_told() {
+        let words: Vec<(String, String)> =
+            (0..40).map(|nth| (format!(".n{nth}"), format!("app.T{nth}"))).collect();
+        let words: Vec<(&str, &str)> =
+            words.iter().map(|(label, name)| (label.as_str(), name.as_str())).collect();
+        let told = circle(&steps(&words), false);
+        assert!(told.contains(".n17 → T17 → … 16 steps ….n34 → T34"), "{told}");
+        assert!(told.ends_with(".n39 → T39"), "{told}");
+        assert!(!circle(&steps(&words[..24]), false).contains('…'));
     }
 
     #[test]
