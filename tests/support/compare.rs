@@ -139,14 +139,8 @@ pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
             None => {}
         }
     }
-    let held = held_elsewhere(truth, claims);
     for (&address, claim) in &claims.objects {
-        // A string that only the table of interned strings knows may be freed by the telling itself.
-        let is_fleeting = claims.type_name(claim) == "builtins.str" && !held.contains(&address);
-        if !truth.objects.contains_key(&address)
-            && !truth.excluded.contains(&address)
-            && !is_fleeting
-        {
+        if !truth.objects.contains_key(&address) && !truth.excluded.contains(&address) {
             let why = truth.refuted.get(&address).map_or("not told", String::as_str);
             report.note(Difference::Invented, claims.type_name(claim), || {
                 format!("{address:#x}: {why}")
@@ -154,13 +148,6 @@ pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
         }
     }
     report
-}
-
-/// What the claimed objects refer to, without what the excluded ones (the table of interned strings)
-/// do.
-fn held_elsewhere(truth: &Truth, claims: &Claims) -> HashSet<u64> {
-    let counted = claims.objects.iter().filter(|(address, _)| !truth.excluded.contains(address));
-    counted.flat_map(|(_, claim)| claim.referents.iter().chain(&claim.hidden)).copied().collect()
 }
 
 /// For each object that pyheap misses, one that refers to it: where the decoder to look at is.
