@@ -326,6 +326,9 @@ def hold(commands=None, running=False, prepare=True):
     if prepare:
         gc.collect()
         gc.disable()
+    # The cache of attributes holds the last name that was looked up in each of its places. Who tells the truth looks up
+    # others, and what nothing else holds (`_Enum__in_progress`) would be freed by that.
+    getattr(sys, "_clear_type_cache", lambda: None)()
     stdin = io.FileIO(0, closefd=False)
     commands = {ord(k): v for k, v in (commands or {}).items()}
     sys.stdout.flush()

@@ -105,12 +105,6 @@ pub(crate) fn compare_running(
     Ok(compare(&truth, &claims, &format!("{} {name} {}", python.label(), args.join(" "))))
 }
 
-/// The most names that the telling itself may free. The interpreter's cache of attributes holds the last
-/// name that was looked up in each of its places (`assign_version_tag`, `update_cache`); `_Enum__in_progress` is
-/// one that nothing else holds. Whoever looks up others puts it out: what is forgiven is a `str` with one
-/// reference, of which only the table of interned strings knows.
-const MOST_FLEETING: u32 = 8;
-
 /// Compares all that both say.
 pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
     let mut report = Report::default();
@@ -145,15 +139,8 @@ pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
             None => {}
         }
     }
-    let held = held_elsewhere(truth, claims);
-    let mut fleeting = 0;
     for (&address, claim) in &claims.objects {
         if !truth.objects.contains_key(&address) && !truth.excluded.contains(&address) {
-            let is_name = claims.type_name(claim) == "builtins.str" && claim.refcount == Some(1);
-            if is_name && !held.contains(&address) && fleeting < MOST_FLEETING {
-                fleeting += 1;
-                continue;
-            }
             let why = truth.refuted.get(&address).map_or("not told", String::as_str);
             report.note(Difference::Invented, claims.type_name(claim), || {
                 format!("{address:#x}: {why}")
@@ -161,13 +148,6 @@ pub(crate) fn compare(truth: &Truth, claims: &Claims, subject: &str) -> Report {
         }
     }
     report
-}
-
-/// What the claimed objects refer to, without what the excluded ones (the table of interned strings)
-/// do.
-fn held_elsewhere(truth: &Truth, claims: &Claims) -> HashSet<u64> {
-    let counted = claims.objects.iter().filter(|(address, _)| !truth.excluded.contains(address));
-    counted.flat_map(|(_, claim)| claim.referents.iter().chain(&claim.hidden)).copied().collect()
 }
 
 /// For each object that pyheap misses, one that refers to it: where the decoder to look at is.
