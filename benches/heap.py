@@ -65,6 +65,20 @@ def pympler_summary():
     return sum(row[1] for row in summary.summarize(muppy.get_objects()))
 
 
+def closure():
+    # What pyheap's table has, from inside: all that the collector's objects lead to.
+    counts, seen, left = Counter(), set(), gc.get_objects()
+    while left:
+        fresh = []
+        for one in left:
+            if id(one) not in seen:
+                seen.add(id(one))
+                fresh.append(one)
+        counts.update(map(type, fresh))
+        left = gc.get_referents(*fresh)
+    return sum(counts.values())
+
+
 def fork():
     child = os.fork()
     if child == 0:
@@ -92,6 +106,7 @@ def request():
 forked = 0
 PEERS = {
     "gc": count,
+    "closure": closure,
     "objgraph": objgraph_types,
     "guppy3": guppy_heap,
     "pympler": pympler_summary,

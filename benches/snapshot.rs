@@ -32,8 +32,8 @@ const MEASURE: &str = "--measure";
 fn main() -> Result<()> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"));
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [MEASURE, pid] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        return snapshot(pid);
+    if let [MEASURE, command, pid] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return run(command, pid);
     }
     // Cargo adds `--bench`; all else are numbers of objects.
     let mut sizes: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
@@ -64,10 +64,10 @@ fn main() -> Result<()> {
 
 /// Runs pyheap, and prints what it says with its time and its peak. In a process of its own, for the
 /// kernel tells the peak of all children together: here pyheap is the only one.
-fn snapshot(pid: &str) -> Result<()> {
+fn run(command: &str, pid: &str) -> Result<()> {
     let start = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_pyheap"))
-        .args(["snapshot", "--json", "-p", pid])
+        .args([command, "--json", "-p", pid])
         .stderr(Stdio::inherit())
         .output()?;
     let wall = start.elapsed().as_secs_f64();
@@ -80,17 +80,22 @@ fn snapshot(pid: &str) -> Result<()> {
     Ok(())
 }
 
-/// One heap: pyheap, the peers, and the plain copy.
-fn measure(workspace: &Path, python: &Path, objects: u64) -> Result<()> {
-    let mut target = Target::start(workspace, python, objects)?;
+/// What a command of pyheap says, and what it took.
+fn measured(command: &str, pid: u32) -> Result<Value> {
     let output = Command::new(std::env::current_exe()?)
-        .args([MEASURE.to_owned(), target.pid().to_string()])
+        .args([MEASURE.to_owned(), command.to_owned(), pid.to_string()])
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
-        bail!("the measurement of pyheap: {}", output.status);
+        bail!("the measurement of pyheap {command}: {}", output.status);
     }
-    let measured: Value = serde_json::from_slice(&output.stdout)?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// One heap: pyheap, the peers, and the plain copy.
+fn measure(workspace: &Path, python: &Path, objects: u64) -> Result<()> {
+    let mut target = Target::start(workspace, python, objects)?;
+    let measured = measured("snapshot", target.pid())?;
     let report = &measured["report"];
     let wall = measured["wall"].as_f64().context("no time")?;
     let peak = measured["peak_kib"].as_f64().context("no peak")?;
@@ -114,7 +119,9 @@ fn measure(workspace: &Path, python: &Path, objects: u64) -> Result<()> {
         "",
         pause / limit
     );
-    for peer in ["gc", "objgraph", "guppy3"] {
+    let table = measured("histogram", target.pid())?["wall"].as_f64().context("no time")?;
+    println!("{:<22}{:>12}{table:>10.3}", "pyheap histogram", "");
+    for peer in ["gc", "closure", "objgraph", "guppy3"] {
         let answer = target.ask(peer)?;
         let Some(seconds) = answer["seconds"].as_f64() else {
             println!("{:<22}skipped: {}", format!("  {peer}"), answer["skipped"]);

@@ -13,6 +13,7 @@ pub mod graph;
 pub mod heap;
 pub mod limits;
 pub mod malloc;
+pub mod new_file;
 mod processes;
 pub mod record;
 pub mod recording;

@@ -10,10 +10,11 @@ use crate::error::Error;
 use crate::facts::InterpreterFacts;
 pub use crate::facts::{PythonProcess, SharingFacts};
 use crate::limits::Limits;
+use crate::new_file::{self, Existing, NewFile};
 use crate::record;
 pub use crate::record::{Condition, Order, Plan, Recorded, Rule, Then};
 use crate::recording::{self, Recording};
-use crate::snapshot::{self, Existing, NewFile, Snapshot, SnapshotError};
+use crate::snapshot::{self, Snapshot, SnapshotError};
 pub use crate::take::PauseMode;
 use crate::take::{self, Outlook, TakeOptions};
 pub use crate::target::Forecast;
@@ -101,7 +102,8 @@ pub fn create(
     write: &mut dyn FnMut(&mut dyn Write) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let existing = if overwrite { Existing::Replace } else { Existing::Keep };
-    let mut file = NewFile::create(path, existing)?;
+    let failed = |error| SnapshotError::making(path, error);
+    let mut file = NewFile::create(path, existing).map_err(failed)?;
     let mut out = io::BufWriter::with_capacity(1 << 20, file.as_file());
     let written = write(&mut out).and_then(|()| out.flush().map_err(Error::Output));
     // What could not be written is not tried again.
@@ -110,7 +112,7 @@ pub fn create(
         Error::Output(source) => SnapshotError::Write { path: path.to_owned(), source }.into(),
         error => error,
     })?;
-    Ok(file.publish()?)
+    Ok(file.publish().map_err(failed)?)
 }
 
 /// Records a process over time, until `stop` is set at the latest. `note` is called with what a person
@@ -200,10 +202,10 @@ const LET_GO: Duration = Duration::from_secs(1);
 /// Gives up everything that is under way, for the program is about to end: targets run on, files that are half written
 /// are removed, the terminal is as it was. The result keeps others from being begun.
 #[must_use]
-pub fn abandon() -> snapshot::Abandoned {
+pub fn abandon() -> new_file::Abandoned {
     crate::target::held::let_all_go(LET_GO);
     top::give_back_terminal();
-    snapshot::abandon()
+    new_file::abandon()
 }
 
 /// The word with which pyheap starts itself to guard a target that it makes fork.

@@ -1,8 +1,7 @@
 //! The file of a recording: one Parquet file that is whole at every moment (`docs/recording-format.md`).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use super::growth::Grown;
 use super::stacks::{Frame, StackId};
 use super::table::{self, Row};
 use super::{Census, Collector, EventKind, Head, Recording, Sample, TypeCount};
+use crate::new_file::{Existing, NewFile, NewFileError};
 
 /// The number of the format. It changes when a reader of the old one would misread a file.
 pub(super) const SCHEMA: u64 = 1;
@@ -47,6 +47,9 @@ pub enum RecordingError {
         /// What the system says.
         source: io::Error,
     },
+    /// The name is that of a directory, a device or a pipe.
+    #[error("{} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
     /// It is a file of something else.
     #[error("{} is no recording of pyheap", .0.display())]
     Foreign(PathBuf),
@@ -68,37 +71,33 @@ pub enum RecordingError {
     },
 }
 
-/// Writes a recording, so that the file under this name is a whole one at every moment: it is written
-/// beside, and renamed. With mode 0600. Gives back its size in bytes.
+impl RecordingError {
+    /// The error of making this file.
+    fn making(path: &Path, error: NewFileError) -> Self {
+        let path = path.to_owned();
+        let source = match error {
+            NewFileError::NotAFile => return Self::NotAFile(path),
+            NewFileError::Exists => io::ErrorKind::AlreadyExists.into(),
+            NewFileError::Write(source) => source,
+        };
+        Self::Write { path, source }
+    }
+}
+
+/// Writes a recording, so that the file under this name is a whole one at every moment. With mode 0600. Gives back its size in bytes.
 ///
 /// # Errors
 /// The file cannot be written; the one that was there before stays.
 pub fn save(recording: &Recording, path: &Path) -> Result<u64, RecordingError> {
-    let failed = |source| RecordingError::Write { path: path.to_owned(), source };
-    let partial = partial(path);
-    let written = write(recording, &partial).and_then(|bytes| {
-        fs::rename(&partial, path)?;
-        Ok(bytes)
-    });
-    written.map_err(|source| {
-        let _ = fs::remove_file(&partial);
-        failed(source)
-    })
+    let failed = |error| RecordingError::making(path, error);
+    let mut file = NewFile::create(path, Existing::Replace).map_err(failed)?;
+    let written = write(recording, file.as_file());
+    let bytes = written.map_err(|source| failed(source.into()))?;
+    file.publish_soon().map_err(failed)?;
+    Ok(bytes)
 }
 
-/// The name under which the file is written before it is whole. It is always the same, so that what a
-/// recording that was killed left behind is written over by the next one.
-fn partial(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.partial"))
-}
-
-fn write(recording: &Recording, path: &Path) -> io::Result<u64> {
-    // What lies there may be a link to a file of somebody else.
-    if fs::symlink_metadata(path).is_ok() {
-        fs::remove_file(path)?;
-    }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+fn write(recording: &Recording, file: &File) -> io::Result<u64> {
     let mut out = BufWriter::new(file);
     encode(recording, &mut out).map_err(|error| match error {
         ParquetError::External(error) => match error.downcast::<io::Error>() {

@@ -1,7 +1,9 @@
 //! What can be wrong with a snapshot file, or with writing one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::new_file::NewFileError;
 
 /// Why a snapshot could not be saved or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +91,17 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// The error of making this file.
+    #[must_use]
+    pub fn making(path: &Path, error: NewFileError) -> Self {
+        let path = path.to_owned();
+        match error {
+            NewFileError::Exists => Self::Exists { path },
+            NewFileError::NotAFile => Self::NotAFile { path },
+            NewFileError::Write(source) => Self::Write { path, source },
+        }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -143,7 +156,7 @@ impl Fault {
     }
 
     /// The error of loading this file.
-    pub(super) fn reading(self, path: &std::path::Path) -> SnapshotError {
+    pub(super) fn reading(self, path: &Path) -> SnapshotError {
         let path = path.to_owned();
         match self {
             Self::Damaged(what) | Self::Inconsistent(what) => SnapshotError::Damaged { path, what },
@@ -153,7 +166,7 @@ impl Fault {
     }
 
     /// The error of saving to this file.
-    pub(super) fn writing(self, path: &std::path::Path) -> SnapshotError {
+    pub(super) fn writing(self, path: &Path) -> SnapshotError {
         let path = path.to_owned();
         match self {
             Self::Damaged(what) | Self::Inconsistent(what) => SnapshotError::Inconsistent(what),

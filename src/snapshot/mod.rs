@@ -13,7 +13,6 @@ mod label_runs;
 mod label_texts;
 mod load;
 mod name;
-mod new_file;
 mod pipeline;
 mod plan;
 mod save;
@@ -23,7 +22,6 @@ mod tests;
 pub use error::SnapshotError;
 pub use load::load;
 pub use name::{default_name, numbered};
-pub use new_file::{Abandoned, Existing, NewFile, abandon};
 pub use save::save;
 
 use crate::facts::Facts;

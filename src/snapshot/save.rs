@@ -11,9 +11,9 @@ use super::checksum::{FOOTER_BLANK, FOOTER_KEY, Sink};
 use super::encode::{EncodedColumn, Encoder};
 use super::error::{Fault, SnapshotError};
 use super::footer::{self, RowGroupText};
-use super::new_file::{self, NewFile};
 use super::plan::{self, RowGroup};
 use super::{Snapshot, columns, pipeline};
+use crate::new_file::{Existing, NewFile};
 
 /// Writes a snapshot to a file of mode 0600, which appears under its name when it is complete and
 /// on disk, or not at all. An existing file is replaced only if `overwrite`.
@@ -22,10 +22,11 @@ use super::{Snapshot, columns, pipeline};
 ///
 /// If the name is taken, or the file cannot be written; nothing is left behind then.
 pub fn save(snapshot: &Snapshot, path: &Path, overwrite: bool) -> Result<(), SnapshotError> {
-    let mode = if overwrite { new_file::Existing::Replace } else { new_file::Existing::Keep };
-    let mut file = NewFile::create(path, mode)?;
+    let mode = if overwrite { Existing::Replace } else { Existing::Keep };
+    let failed = |error| SnapshotError::making(path, error);
+    let mut file = NewFile::create(path, mode).map_err(failed)?;
     write_to(snapshot, file.as_file()).map_err(|fault| fault.writing(path))?;
-    file.publish()
+    file.publish().map_err(failed)
 }
 
 /// Writes a snapshot as the bytes of a file.

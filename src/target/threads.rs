@@ -1,7 +1,7 @@
 //! What the kernel says about the threads of a process: their state, and the system call that each
 //! is in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 
 use super::stat::Status;
@@ -44,9 +44,23 @@ const MOST_THREADS: usize = 1 << 14;
 /// moments apart. To be called before they are stopped, for the stop would be their state.
 #[must_use]
 pub fn observe(pid: u32) -> Vec<OsThread> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let tids = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok());
-    tids.take(MOST_THREADS).filter_map(|tid| thread(pid, tid)).collect()
+    tids(pid).into_iter().take(MOST_THREADS).filter_map(|tid| thread(pid, tid)).collect()
+}
+
+/// The threads of a process. Where one ends while they are listed, the kernel may leave out others that
+/// live (`proc_task_readdir` goes on by counting), so it is asked until it names no more.
+fn tids(pid: u32) -> BTreeSet<u32> {
+    const MOST_LISTINGS: usize = 8;
+    let mut known = BTreeSet::new();
+    for listing in 0..MOST_LISTINGS {
+        let before = known.len();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        known.extend(tasks.filter_map(|task| task.file_name().to_str()?.parse::<u32>().ok()));
+        if listing > 0 && known.len() == before {
+            break;
+        }
+    }
+    known
 }
 
 fn thread(pid: u32, tid: u32) -> Option<OsThread> {

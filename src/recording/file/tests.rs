@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 use crate::recording::Merge;
 
@@ -101,10 +103,22 @@ fn a_full_disk_keeps_the_file_that_was_there() {
     let path = directory.path().join("a.parquet");
     save(&recording(), &path).unwrap();
     let before = fs::read(&path).unwrap();
-    // A directory under the temporary name: the file cannot be created.
-    fs::create_dir(partial(&path)).unwrap();
-    assert!(matches!(save(&recording(), &path), Err(RecordingError::Write { .. })));
+    let full = write(&recording(), &File::options().write(true).open("/dev/full").unwrap());
+    assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
     assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    let nowhere = directory.path().join("nowhere/a.parquet");
+    assert!(matches!(save(&recording(), &nowhere), Err(RecordingError::Write { .. })));
+}
+
+#[test]
+fn a_device_or_a_directory_is_not_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    for path in [Path::new("/dev/null"), directory.path()] {
+        assert!(matches!(save(&recording(), path), Err(RecordingError::NotAFile(_))));
+    }
+    use std::os::unix::fs::FileTypeExt;
+    assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
 }
 
 #[test]

@@ -12,8 +12,6 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::libc::O_TMPFILE;
 use nix::unistd::linkat;
 
-use super::error::SnapshotError;
-
 /// What happens to a file that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
@@ -21,6 +19,20 @@ pub enum Existing {
     Keep,
     /// The new one takes its place.
     Replace,
+}
+
+/// Why a file could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NewFileError {
+    /// The name is taken.
+    #[error("it exists")]
+    Exists,
+    /// The name is that of a directory, a device or a pipe.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// What the system says.
+    #[error(transparent)]
+    Write(#[from] io::Error),
 }
 
 /// A file without a name, where the file system can do that (`O_TMPFILE`): it is gone when this process is, even if
@@ -89,28 +101,26 @@ impl NewFile {
     ///
     /// # Errors
     /// The name is taken, or is none of a file, or nothing can be written beside it.
-    pub fn create(path: &Path, existing: Existing) -> Result<Self, SnapshotError> {
+    pub fn create(path: &Path, existing: Existing) -> Result<Self, NewFileError> {
         match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_file() || metadata.is_symlink() => {
                 if existing == Existing::Keep {
-                    return Err(SnapshotError::Exists { path: path.to_owned() });
+                    return Err(NewFileError::Exists);
                 }
             }
             // Renaming onto /dev/null would replace the device.
-            Ok(_) => return Err(SnapshotError::NotAFile { path: path.to_owned() }),
+            Ok(_) => return Err(NewFileError::NotAFile),
             Err(_) => {}
         }
-        let failed = |source| SnapshotError::Write { path: path.to_owned(), source };
         if path.file_name().is_none() {
-            return Err(failed(io::ErrorKind::InvalidInput.into()));
+            return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
         }
         let directory = directory(path);
         let (file, temporary) = match create_unnamed(&directory) {
             Some(file) => (file, None),
             None => {
                 let named = OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
-                let (file, temporary) =
-                    temporary_name(&directory, |path| named.open(path)).map_err(failed)?;
+                let (file, temporary) = temporary_name(&directory, |path| named.open(path))?;
                 (file, Some(temporary))
             }
         };
@@ -126,34 +136,43 @@ impl NewFile {
     ///
     /// # Errors
     /// The name has been taken meanwhile, or the disk is full.
-    pub fn publish(mut self) -> Result<(), SnapshotError> {
-        let path = self.path.clone();
-        self.try_publish().map_err(|source| {
-            if self.existing == Existing::Keep && source.kind() == io::ErrorKind::AlreadyExists {
-                SnapshotError::Exists { path }
-            } else {
-                SnapshotError::Write { path, source }
-            }
+    pub fn publish(mut self) -> Result<(), NewFileError> {
+        self.file.sync_all()?;
+        self.give_name()?;
+        sync(&self.path);
+        Ok(())
+    }
+
+    /// Gives the file its name, whenever its bytes are on disk: for a file that is written again and
+    /// again by somebody who cannot wait.
+    ///
+    /// # Errors
+    /// As [`NewFile::publish`].
+    pub fn publish_soon(mut self) -> Result<(), NewFileError> {
+        self.give_name()
+    }
+
+    fn give_name(&mut self) -> Result<(), NewFileError> {
+        self.try_give_name().map_err(|error| match (self.existing, error.kind()) {
+            (Existing::Keep, io::ErrorKind::AlreadyExists) => NewFileError::Exists,
+            _ => error.into(),
         })
     }
 
-    fn try_publish(&mut self) -> io::Result<()> {
-        self.file.sync_all()?;
+    fn try_give_name(&mut self) -> io::Result<()> {
         let temporary = match (self.temporary.take(), self.existing) {
             (Some(temporary), _) => temporary,
             (None, Existing::Keep) => {
                 // Where all is being given up, this waits for the end.
                 let _unfinished = unfinished();
-                return name(&self.file, &self.path).map(|()| sync(&self.path));
+                return name(&self.file, &self.path);
             }
             // A link does not replace. What has this name for a moment is whole.
             (None, Existing::Replace) => {
                 temporary_name(&directory(&self.path), |path| name(&self.file, path))?.1
             }
         };
-        temporary.publish(&self.path, self.existing)?;
-        sync(&self.path);
-        Ok(())
+        temporary.publish(&self.path, self.existing)
     }
 }
 
@@ -329,7 +348,7 @@ mod tests {
         let files = each_kind(&path, Existing::Keep);
         fs::write(&path, "theirs").unwrap();
         for file in files {
-            assert!(matches!(file.publish(), Err(SnapshotError::Exists { .. })));
+            assert!(matches!(file.publish(), Err(NewFileError::Exists)));
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
         assert_eq!(names(directory.path()), ["a"]);
@@ -352,7 +371,7 @@ mod tests {
     fn directories_and_devices_are_refused_even_by_force() {
         for path in ["/", "/dev/null", "/dev/full"] {
             let refused = NewFile::create(Path::new(path), Existing::Replace);
-            assert!(matches!(refused, Err(SnapshotError::NotAFile { .. })), "{path}");
+            assert!(matches!(refused, Err(NewFileError::NotAFile)), "{path}");
         }
     }
 }
