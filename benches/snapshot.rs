@@ -81,7 +81,7 @@ fn run(command: &str, pid: &str) -> Result<()> {
 }
 
 /// What a command of pyheap says, and what it took.
-fn measured(command: &str, pid: u32) -> Result<Value> {
+fn ask_pyheap(command: &str, pid: u32) -> Result<Value> {
     let output = Command::new(std::env::current_exe()?)
         .args([MEASURE.to_owned(), command.to_owned(), pid.to_string()])
         .stderr(Stdio::inherit())
@@ -95,7 +95,7 @@ fn measured(command: &str, pid: u32) -> Result<Value> {
 /// One heap: pyheap, the peers, and the plain copy.
 fn measure(workspace: &Path, python: &Path, objects: u64) -> Result<()> {
     let mut target = Target::start(workspace, python, objects)?;
-    let measured = measured("snapshot", target.pid())?;
+    let measured = ask_pyheap("snapshot", target.pid())?;
     let report = &measured["report"];
     let wall = measured["wall"].as_f64().context("no time")?;
     let peak = measured["peak_kib"].as_f64().context("no peak")?;
@@ -119,7 +119,7 @@ fn measure(workspace: &Path, python: &Path, objects: u64) -> Result<()> {
         "",
         pause / limit
     );
-    let table = measured("histogram", target.pid())?["wall"].as_f64().context("no time")?;
+    let table = ask_pyheap("histogram", target.pid())?["wall"].as_f64().context("no time")?;
     println!("{:<22}{:>12}{table:>10.3}", "pyheap histogram", "");
     for peer in ["gc", "closure", "objgraph", "guppy3"] {
         let answer = target.ask(peer)?;
