@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::read::ReadArgs;
+use super::read::{ReadArgs, SelectArgs};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The form follows from the ending of the file: .html or .svg.\n\nExamples:\n  pyheap report recording.parquet                   what it says, as `record` printed it\n  pyheap report recording.parquet -o memory.html\n  pyheap report recording.parquet -o lines.svg --view growth\n  pyheap report before.parquet after.parquet -o heap.html"
+    after_help = "The form follows from the ending of the file: .html or .svg.\n\nExamples:\n  pyheap report recording.parquet                   what it says, as `record` printed it\n  pyheap report recording.parquet -o memory.html\n  pyheap report recording.parquet -o lines.svg --view growth\n  pyheap report before.parquet after.parquet -o heap.html\n  pyheap report -p 4242 -o shop.html --where 'module=shop.*'"
 )]
 pub(crate) struct ReportArgs {
     /// A recording or a snapshot file, unless -p or -c is given; then a later snapshot file
@@ -23,6 +23,8 @@ pub(crate) struct ReportArgs {
     /// What a picture of a recording shows
     #[arg(long, value_enum, default_value = "memory", value_name = "VIEW")]
     pub(crate) view: View,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }

@@ -5,8 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::analysis::GroupBy;
 use crate::analysis::suspects::suspects;
+use crate::analysis::{GroupBy, Selection};
 use crate::cli::Context;
 use crate::cli::args::DemoArgs;
 use crate::error::Error;
@@ -86,7 +86,8 @@ pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> Result<(), Erro
     writeln!(context.out, "Snapshot 2 and the difference:  pyheap diff a.parquet -p {pid}\n")?;
     context.out.flush()?;
     let last = context.backend.load(&source, &Options::default())?;
-    let diff = super::diff::compare(&first, &last);
+    let all = Selection::all();
+    let diff = super::diff::compare((&first, &all), (&last, &all));
     let suspects = suspects(&last.graph, &diff, None);
     let layout = Layout { style: context.style, width: context.width, limit: 8, full_names: false };
     let found = text::diff::Found {

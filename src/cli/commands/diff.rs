@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::analysis::diff::Side;
 use crate::analysis::suspects::{Between, suspects};
-use crate::analysis::{Diff, Filter, Growth, Histogram, Identity, Lineage, SortBy};
+use crate::analysis::{
+    Diff, Filter, Groups, Growth, Histogram, Identity, Lineage, Selection, SortBy,
+};
 use crate::cli::args::{DiffArgs, GroupKey};
 use crate::cli::{Context, operands, selecting};
 use crate::error::Error;
@@ -109,7 +111,7 @@ fn report(
         let after = Side { graph: &last.graph, groups: &of_after, selection: &after };
         Ok(Diff::grouped(before, after, identity(first, last)))
     };
-    let diff = grouped(GroupKey::Type)?;
+    let diff = compare((first, &before), (last, &after));
     let by = selecting::by(args.by);
     let groups = match args.by {
         GroupKey::Type => None,
@@ -132,9 +134,16 @@ fn report(
     Ok(text::diff::write(context.out, &first.facts, &last.facts, found, &layout)?)
 }
 
-/// Compares two heaps: by identity if they are of one process.
-pub(super) fn compare(first: &Snapshot, last: &Snapshot) -> Diff {
-    Diff::new(&first.graph, &last.graph, identity(first, last))
+/// Compares what is meant of two heaps by type; by identity too, if they are of one process.
+pub(super) fn compare(
+    (first, of_first): (&Snapshot, &Selection),
+    (last, of_last): (&Snapshot, &Selection),
+) -> Diff {
+    let groups = [first, last].map(|heap| Groups::by_type(&heap.graph));
+    let [of_before, of_after] = &groups;
+    let before = Side { graph: &first.graph, groups: of_before, selection: of_first };
+    let after = Side { graph: &last.graph, groups: of_after, selection: of_last };
+    Diff::grouped(before, after, identity(first, last))
 }
 
 fn identity(first: &Snapshot, last: &Snapshot) -> Identity {

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use crate::analysis::garbage::Garbage;
 use crate::analysis::{
-    Collection, Diff, Histogram, Hops, Selection, SortBy, Suspect, cycles, suspects,
+    Collection, Diff, Groups, Histogram, Hops, SortBy, Suspect, cycles, suspects,
 };
 use crate::cli::args::{ReportArgs, View};
-use crate::cli::{Context, operands};
+use crate::cli::{Context, operands, selecting};
 use crate::error::Error;
 use crate::recording::Recording;
 use crate::report::html::{self, snapshot::Page};
@@ -53,6 +53,9 @@ pub(super) fn run(args: &ReportArgs, context: &mut Context<'_>) -> Result<(), Er
     {
         if let Some(extra) = rest.first() {
             return Err(Error::usage(format!("{extra}: a recording is reported alone"), None));
+        }
+        if args.select.filter.is_some() {
+            return Err(Error::usage("a recording has no objects: no --where", None));
         }
         return of_recording(args, &recording, form, context);
     }
@@ -98,6 +101,7 @@ fn of_heaps(
     file: &Path,
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
+    let filter = selecting::filter(&args.select)?;
     let options = args.read.capture.options();
     // The later heap is the one that is told; with a process it is the process, and the file is older.
     let second = rest.first().map(|text| operands::file(text)).transpose()?;
@@ -107,19 +111,27 @@ fn of_heaps(
     };
     let before = before.map(|before| context.backend.load(&before, &options)).transpose()?;
     let after = context.backend.load(&after, &options)?;
-    let growth: Option<(Diff, Vec<Suspect>)> = before.as_ref().map(|before| {
-        let diff = super::diff::compare(before, &after);
-        let suspects = suspects::suspects(&after.graph, &diff, None);
-        (diff, suspects)
-    });
     let Snapshot { facts, graph } = &after;
+    let selection = selecting::selection(filter.as_ref(), graph, facts)?;
+    let growth: Option<(Diff, Vec<Suspect>)> = match &before {
+        None => None,
+        Some(before) => {
+            let filter = filter.as_ref();
+            let of_before = selecting::selection(filter, &before.graph, &before.facts)?;
+            let diff = super::diff::compare((before, &of_before), (&after, &selection));
+            let suspects = suspects::suspects(graph, &diff, None);
+            Some((diff, suspects))
+        }
+    };
     let collection = Collection::new(graph);
+    let types = Groups::by_type(graph);
     let page = html::snapshot::write(&Page {
         facts,
+        filter: args.select.filter.as_deref(),
         graph,
-        histogram: &Histogram::new(graph, SortBy::Bytes),
-        garbage: &Garbage::new(graph, &collection),
-        cycles: &cycles(graph, &collection, &Selection::all(), Hops::Folded),
+        histogram: &Histogram::grouped(graph, &types, &selection, SortBy::Bytes),
+        garbage: &Garbage::grouped(graph, &collection, &types, &selection),
+        cycles: &cycles(graph, &collection, &selection, Hops::Folded),
         growth: growth.as_ref().map(|(diff, suspects)| (diff, suspects.as_slice())),
     });
     save(file, &page, args.force, context)?;

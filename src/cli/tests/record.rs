@@ -175,11 +175,17 @@ fn a_heap_is_a_page_and_two_heaps_say_what_grew() {
     for part in ["What grew", "+100 app.Session", "held by module app"] {
         assert!(page.contains(part), "{part}: {page}");
     }
+    let words = format!("report old.parquet -f -o {} --where type=str", file.display());
+    assert_eq!(pyheap(&words).2, 0);
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.contains("<code>type=str</code>") && !page.contains("app.Session"), "{page}");
     for (words, says) in [
         ("report old.parquet -o a.svg", "for recordings"),
         ("report old.parquet", "where does the page go"),
         ("report recording.parquet -o a.pdf", "an .html or an .svg"),
         ("report recording.parquet old.parquet -o a.html", "alone"),
+        ("report recording.parquet -o a.html --where type=str", "no objects"),
+        ("report old.parquet -o a.html --where size>>3", "not understood"),
     ] {
         let (_, err, code) = pyheap(words);
         assert!(code == 2 && err.contains(says), "{words}: {err}");

@@ -20,6 +20,8 @@ const SHAPES: usize = 30;
 pub struct Page<'a> {
     /// What is known of the heap besides its objects.
     pub facts: &'a Facts,
+    /// The condition for the objects that are meant, where not all are.
+    pub filter: Option<&'a str>,
     /// The heap.
     pub graph: &'a HeapGraph,
     /// Its types.
@@ -42,6 +44,7 @@ pub fn write(parts: &Page<'_>) -> String {
     let body = html! {
         h1 { (title) }
         p { code { (process.executable) } ", Python " (facts.interpreter.version) " (" (facts.interpreter.build) ")" }
+        @if let Some(filter) = parts.filter { p { "Objects with " code { (filter) } } }
         p {
             "RSS " (units::bytes(process.rss_bytes)) ", " (units::count(all.objects)) " objects, "
             (units::bytes(all.shallow_bytes)) " shallow, " (units::bytes(all.buffers())) " in buffers"
