@@ -156,6 +156,7 @@ fn attempt(
             return Err(Box::new(Message::Refused { reason: reason.to_owned() }));
         }
     };
+    take_hold(child);
     tell(&Message::Forked {
         child: child.cast_unsigned(),
         seconds: (before + stopped).as_secs_f64(),
@@ -209,15 +210,19 @@ fn make_child(process: &Process, tracer: &Tracer) -> Result<(i32, u64), CallErro
         };
         return Err(CallError::Refused(reason));
     };
-    // It is traced from birth, and stops before its first instruction.
+    Ok((child, inner))
+}
+
+/// Waits for the first stop of the child, which is traced from birth and stops before its first
+/// instruction: the target need not stand still until the child has had a processor for that.
+fn take_hold(child: i32) {
     while !matches!(sys::wait_for(child, false), Ok(Stop::Event(EVENT_STOP) | Stop::Ended) | Err(_))
     {
         let _ = ptrace::cont(Pid::from_raw(child), None);
     }
-    // From here on it ends with us.
+    // From here on it ends with us. Before, it would have died of its first instruction.
     let _ = ptrace::setoptions(Pid::from_raw(child), Options::PTRACE_O_EXITKILL);
     let _ = std::fs::write(format!("/proc/{child}/oom_score_adj"), "1000");
-    Ok((child, inner))
 }
 
 /// Keeps the child until pyheap needs it no more; says why it was ended before, if it was.
