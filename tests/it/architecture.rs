@@ -12,6 +12,7 @@ const MAX_LINES: usize = 600;
 const LAYERS: &[(&str, &[&str])] = &[
     ("addr", &[]),
     ("limits", &[]),
+    ("new_file", &[]),
     ("facts", &["addr"]),
     ("target", &["addr", "limits", "facts"]),
     ("cpython::version", &["addr", "cpython::layout"]),
@@ -44,8 +45,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("heap", &["addr", "limits", "target", "cpython", "malloc", "graph", "facts"]),
     ("footprint", &["addr", "target", "cpython", "malloc", "graph", "facts"]),
     ("analysis", &["addr", "graph", "facts"]),
-    ("snapshot", &["addr", "limits", "graph", "facts"]),
-    ("recording", &["facts"]),
+    ("snapshot", &["addr", "limits", "new_file", "graph", "facts"]),
+    ("recording", &["facts", "new_file"]),
     ("report", &["addr", "graph", "analysis", "facts", "recording"]),
     ("take", &["addr", "limits", "target", "cpython", "graph", "heap", "footprint", "facts"]),
     ("processes", &["addr", "limits", "target", "cpython", "facts", "take"]),
@@ -103,6 +104,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "addr",
             "limits",
+            "new_file",
             "target",
             "graph",
             "facts",

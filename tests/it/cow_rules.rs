@@ -288,7 +288,8 @@ fn a_target_that_is_killed_in_the_midst_of_a_fork_is_gone() -> Result<()> {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
-        until("it is traced", || status(pid, "TracerPid") != "0")?;
+        // Whoever looks a moment too late sees the child, which stays as long as the guardian.
+        until("it is traced", || status(pid, "TracerPid") != "0" || !children(pid).is_empty())?;
         for _ in 0..random.below(40) {
             let _ = status(pid, "State");
         }

@@ -176,6 +176,9 @@ pub(in crate::heap) fn variables(
 ) -> impl Iterator<Item = AddrRange> {
     /// No binary has more variables that are zero at the start.
     const MOST_ZEROED: u64 = 4 << 20;
+    /// None has more variables at all, whatever a list of mappings says: data files may be mapped, too,
+    /// and a core may be damaged.
+    const MOST_BYTES: u64 = 1 << 30;
     let mut end = Addr::NULL;
     map.iter().filter_map(move |mapping| {
         let mut range = mapping.range;
@@ -188,6 +191,7 @@ pub(in crate::heap) fn variables(
         }
         end = if is_file { range.end } else { Addr::NULL };
         let is_own = mapping.write && mapping.read && !mapping.shared;
+        range.end = range.end.min(range.start + MOST_BYTES);
         (is_own && (is_file || is_behind)).then_some(range)
     })
 }
