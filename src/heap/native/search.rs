@@ -97,10 +97,12 @@ impl<M: Memory> Search<'_, '_, M> {
 
     /// The memory in which variables of binaries may be, and what is in use of stacks.
     pub(super) fn variables_and_stacks(&self) -> impl Iterator<Item = AddrRange> + '_ {
+        /// No thread has more in use, whatever a list of mappings says: a core may be damaged.
+        const MOST_STACK: u64 = 1 << 30;
         let map = self.surroundings.map;
         let stacks = self.surroundings.os_threads.iter().filter_map(|thread| {
             let top = thread.stack_pointer?;
-            Some(AddrRange::new(top, map.find(top)?.range.end))
+            Some(AddrRange::new(top, map.find(top)?.range.end.min(top + MOST_STACK)))
         });
         variables(map, &[]).chain(stacks)
     }
