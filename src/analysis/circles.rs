@@ -328,3 +328,30 @@ fn is_code(graph: &HeapGraph, members: &[ObjectId]) -> bool {
         || members.iter().all(|&member| is_builtin(member) || is_class(member))
             && members.iter().any(|&member| is_class(member) || is(member, "builtins.function"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::grouping::{GroupBy, Known};
+    use crate::graph::{GraphBuilder, ObjectFlags};
+
+    #[test]
+    fn cycles_of_each_module_are_apart_and_add_up_to_all() {
+        let mut builder = GraphBuilder::new();
+        for (nth, name) in ["shop.Cart", "shop.Cart", "mail.Letter"].into_iter().enumerate() {
+            let object = builder.object(0x1000 * (nth as u64 + 1), name, 64);
+            builder.flag(object, ObjectFlags::GC_TRACKED);
+            builder.refcount(object, 1);
+            builder.item(object, 0, object);
+        }
+        let graph = builder.build();
+        let groups = Groups::new(&graph, GroupBy::Module, Known::default()).unwrap();
+        let (collection, all) = (Collection::new(&graph), Selection::all());
+        let found = cycles_by(&graph, &collection, &all, Hops::Folded, &groups);
+        let told: Vec<_> =
+            found.iter().map(|of| (of.name.as_str(), of.count(), of.retained_bytes())).collect();
+        assert_eq!(told, [("shop", 2, 128), ("mail", 1, 64)]);
+        let whole = cycles(&graph, &collection, &all, Hops::Folded);
+        assert_eq!(whole.iter().map(|group| group.count).sum::<u64>(), 3);
+    }
+}

@@ -195,3 +195,21 @@ pub(in crate::heap) fn variables(
         (is_own && (is_file || is_behind)).then_some(range)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_bounded_whatever_the_list_of_mappings_says() {
+        let map = MemoryMap::parse(
+            "00400000-00500000 rw-p 00000000 fe:00 11 /bin/a\n\
+             00500000-00600000 rw-p 00000000 00:00 0 \n\
+             10000000-7f0000000000 rw-p 00000000 fe:00 12 /lib/damaged.so\n\
+             7f1000000000-7f1000100000 r--p 00000000 fe:00 13 /lib/constant.so\n",
+        );
+        let found: Vec<(u64, u64)> =
+            variables(&map, &[]).map(|range| (range.start.0, range.len())).collect();
+        assert_eq!(found, [(0x40_0000, 1 << 20), (0x50_0000, 1 << 20), (0x1000_0000, 1 << 30)]);
+    }
+}
